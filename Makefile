@@ -1,0 +1,66 @@
+# `make` alone lists the targets. Everything is installed into .venv from the lock files.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.DEFAULT_GOAL := help
+.PHONY: help run test test-fast lint format gen docs train-demo bench lock clean
+
+help: ## list the targets
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
+
+run: $(VENV)/.serve ## install what serves, start everything, and stop on Ctrl-C
+	@ls inference/models/consensus/*/model.onnx >/dev/null 2>&1 || $(MAKE) train-demo
+	@$(BIN)/python tools/stack.py run
+
+test: $(VENV)/.dev ## run every test, the whole stack through Envoy included
+	$(BIN)/pytest tests
+
+test-fast: $(VENV)/.dev ## run the tests that need no running stack
+	$(BIN)/pytest tests --ignore=tests/e2e --ignore=tests/crash
+
+lint: $(VENV)/.dev ## check format, rules, types, contracts of import and of the wire, and generated files
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	cd proto && buf lint && buf format -d --exit-code
+	$(BIN)/python tools/breaking.py
+	$(BIN)/python tools/gen.py --check
+	$(BIN)/python tools/docs.py --check
+
+format: $(VENV)/.dev ## format the code and the contract
+	$(BIN)/ruff format .
+	cd proto && buf format -w
+
+gen: $(VENV)/.dev ## generate gen/ from proto/
+	$(BIN)/python tools/gen.py
+
+docs: $(VENV)/.dev ## generate the tables in docs/ from the code
+	$(BIN)/python tools/docs.py
+
+train-demo: $(VENV)/.train ## train the demonstration model on the simulated market
+	$(BIN)/python -m inference.train demo
+
+bench: $(VENV)/.bench ## measure Tollgate beside its peers, in one run
+	$(BIN)/python bench/run.py
+
+lock: $(VENV)/.dev ## pin the newest versions that the .in files allow
+	$(BIN)/python tools/lock.py
+
+clean: ## remove what was installed and generated for this machine; the journal in var/ is kept
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -prune -exec rm -rf {} +
+
+# One stamp for each set of packages; a larger set holds the smaller ones.
+$(VENV)/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit("Tollgate needs Python 3.11 or later, not " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.%: requirements/%.lock pyproject.toml | $(VENV)/bin/python
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $<
+	@printf '%s\n%s\n' "$(CURDIR)" "$(CURDIR)/gen" > "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/tollgate.pth"
+	@printf '#!%s\nimport sys\nfrom gateway.cli import main\nsys.exit(main())\n' "$(CURDIR)/$(BIN)/python" > $(BIN)/tollgate && chmod +x $(BIN)/tollgate
+	@touch $@

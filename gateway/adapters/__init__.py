@@ -1,0 +1,1 @@
+"""Adapters: one world-facing thing in each file."""

@@ -1,0 +1,36 @@
+"""Gathers the facts of one moment from the account, the market, the guard and the journal."""
+
+from gateway.account import Account
+from gateway.core.facts import OrderFacts
+from gateway.core.model import Order, Side
+from gateway.guard import RiskGuard
+from gateway.ports import Clock, Journal, MarketData
+
+
+class LocalFacts:
+    """Facts that this process holds: all of them are read within one turn of the event loop, so they agree."""
+
+    def __init__(
+        self, *, account: Account, guard: RiskGuard, market: MarketData, journal: Journal, clock: Clock
+    ) -> None:
+        self._account = account
+        self._guard = guard
+        self._market = market
+        self._journal = journal
+        self._clock = clock
+
+    async def gather(self, order: Order) -> OrderFacts:
+        """All facts of one moment. Raises JournalUnavailableError when a decision cannot be read."""
+        standing = self._guard.standing()
+        symbol = order.symbol
+        return OrderFacts(
+            at_ms=self._clock.now_ms(),
+            risk_state=standing.state,
+            drawdown=standing.drawdown,
+            book=self._market.book(symbol),
+            instrument=self._market.instrument(symbol),
+            position_qty=self._account.ledger.position_qty(symbol),
+            pending_buy_usd=self._account.pending_usd(symbol, Side.BUY),
+            pending_sell_usd=self._account.pending_usd(symbol, Side.SELL),
+            decision=self._journal.find_decision(order.decision_id) if order.decision_id else None,
+        )

@@ -1,0 +1,166 @@
+"""The journal's file: its tables, how they came to be, and how it is opened.
+
+`records` is append-only and chained: triggers refuse any change, and any record
+that does not follow the newest. `orders` is a projection that a trigger keeps in the
+same transaction, and `notes` holds what may change; both can be rebuilt from the
+records, the noted peak excepted.
+
+A migration, once released, is never changed: add another at the end.
+"""
+
+import sqlite3
+from pathlib import Path
+from typing import Final
+
+APPLICATION_ID: Final = 0x544F4C47
+"""Marks the file as Tollgate's: "TOLG"."""
+
+SQLITE_VERSION_MIN: Final = (3, 38, 0)
+"""The first version with STRICT tables and JSON functions always built in."""
+
+BUSY_TIMEOUT_MS: Final = 400
+"""How long a write waits for another process's lock: a record that queues behind one such wait still fails within 1 s."""
+
+READ_TIMEOUT_MS: Final = 100
+"""How long a read waits; reads run on the event loop, and in WAL mode hardly ever wait."""
+
+WAL_BYTES_KEPT: Final = 64 * 1024 * 1024
+"""The write-ahead log is cut back to this after a checkpoint that a long reader delayed."""
+
+MIGRATIONS: Final = (
+    """
+    CREATE TABLE records (
+        seq INTEGER PRIMARY KEY AUTOINCREMENT, -- from 1, without gaps; sqlite_sequence remembers the highest
+        kind TEXT NOT NULL CHECK (kind IN ('decision', 'order', 'risk')),
+        subject TEXT NOT NULL,                 -- the decision's id, the order's key, or 'risk'
+        at_ms INTEGER NOT NULL,                -- since 1970 UTC
+        body TEXT NOT NULL,                    -- canonical JSON, see gateway/core/records.py
+        prev_digest BLOB NOT NULL,             -- see gateway/core/chain.py
+        digest BLOB NOT NULL
+    ) STRICT;
+    CREATE INDEX decision_records ON records (subject) WHERE kind = 'decision';
+    CREATE INDEX risk_records ON records (seq) WHERE kind = 'risk';
+
+    CREATE TABLE orders (
+        number INTEGER PRIMARY KEY,            -- seq of the order's first record
+        key TEXT NOT NULL UNIQUE,
+        last_seq INTEGER NOT NULL,             -- seq of its newest record, which is the order
+        symbol TEXT NOT NULL,
+        state TEXT NOT NULL,
+        filled INTEGER NOT NULL                -- 1 when it has fills
+    ) STRICT;
+    CREATE INDEX orders_by_symbol ON orders (symbol);
+    CREATE INDEX open_orders ON orders (number) WHERE state IN ('pending', 'unknown');
+    CREATE INDEX filled_orders ON orders (last_seq) WHERE filled = 1;
+
+    CREATE TABLE notes (
+        id INTEGER PRIMARY KEY CHECK (id = 1),
+        peak_equity_usd TEXT NOT NULL          -- decimal; the highest since the newest risk record
+    ) STRICT;
+
+    CREATE TRIGGER records_are_not_changed BEFORE UPDATE ON records
+    BEGIN SELECT RAISE(ABORT, 'records are append-only'); END;
+
+    CREATE TRIGGER records_are_not_deleted BEFORE DELETE ON records
+    BEGIN SELECT RAISE(ABORT, 'records are append-only'); END;
+
+    CREATE TRIGGER records_follow_the_newest BEFORE INSERT ON records
+    WHEN NEW.seq IS NOT (SELECT coalesce(max(seq), 0) + 1 FROM records)
+    BEGIN SELECT RAISE(ABORT, 'records are append-only'); END;
+
+    CREATE TRIGGER orders_follow_records AFTER INSERT ON records WHEN NEW.kind = 'order'
+    BEGIN
+        INSERT INTO orders (number, key, last_seq, symbol, state, filled)
+        VALUES (
+            NEW.seq, NEW.subject, NEW.seq, NEW.body ->> '$.order.symbol', NEW.body ->> '$.state',
+            json_array_length(NEW.body, '$.fills') > 0
+        )
+        ON CONFLICT (key) DO UPDATE SET
+            last_seq = excluded.last_seq, state = excluded.state, filled = excluded.filled;
+    END;
+
+    CREATE TRIGGER peak_follows_risk_records AFTER INSERT ON records WHEN NEW.kind = 'risk'
+    BEGIN
+        INSERT INTO notes (id, peak_equity_usd) VALUES (1, NEW.body ->> '$.peak_equity_usd')
+        ON CONFLICT (id) DO UPDATE SET peak_equity_usd = excluded.peak_equity_usd;
+    END;
+    """,
+)
+"""How the schema grows; `PRAGMA user_version` counts those that a file has."""
+
+
+class JournalUnusableError(Exception):
+    """The journal cannot be opened as it is; the message says what to do."""
+
+
+def open_writer(path: Path) -> sqlite3.Connection:
+    """A connection that writes durably, the schema brought up to date. Raises sqlite3.Error, JournalUnusableError."""
+    _check_library()
+    connection = sqlite3.connect(path, isolation_level=None, timeout=BUSY_TIMEOUT_MS / 1000)
+    try:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute(f"PRAGMA journal_size_limit = {WAL_BYTES_KEPT}")
+        _migrate(connection, path)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def open_reader(path: Path) -> sqlite3.Connection:
+    """A connection that only reads, of a journal with the current schema. Raises sqlite3.Error, JournalUnusableError.
+
+    A file that nobody writes, in a folder that cannot be written, has no
+    write-ahead log and can have none: such a file is read as immutable.
+    """
+    _check_library()
+    connection = _connect_reader(f"{path.absolute().as_uri()}?mode=ro")
+    try:
+        version = schema_version(connection, path)
+    except sqlite3.OperationalError:
+        connection.close()
+        if not path.is_file() or path.with_name(f"{path.name}-wal").exists():
+            raise
+        connection = _connect_reader(f"{path.absolute().as_uri()}?mode=ro&immutable=1")
+        version = schema_version(connection, path)
+    if version != len(MIGRATIONS):
+        connection.close()
+        raise JournalUnusableError(
+            f"{path} has schema version {version} and this Tollgate reads {len(MIGRATIONS)}. Start the gateway once."
+        )
+    return connection
+
+
+def schema_version(connection: sqlite3.Connection, path: Path) -> int:
+    """How many migrations the file has; 0 for an empty one. Raises JournalUnusableError for what is no such journal."""
+    version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+    application = int(connection.execute("PRAGMA application_id").fetchone()[0])
+    tables = int(connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0])
+    if (version or tables) and application != APPLICATION_ID:
+        raise JournalUnusableError(f"{path} is a database, but no Tollgate journal. Name another JOURNAL_PATH.")
+    if version > len(MIGRATIONS):
+        raise JournalUnusableError(
+            f"{path} has schema version {version}, written by a newer Tollgate; this one knows {len(MIGRATIONS)}."
+            " Run the newer version."
+        )
+    return version
+
+
+def _check_library() -> None:
+    if sqlite3.sqlite_version_info < SQLITE_VERSION_MIN:
+        needed = ".".join(map(str, SQLITE_VERSION_MIN))
+        raise JournalUnusableError(f"SQLite {sqlite3.sqlite_version} is too old. Use Python with {needed} or newer.")
+
+
+def _connect_reader(uri: str) -> sqlite3.Connection:
+    return sqlite3.connect(uri, uri=True, isolation_level=None, timeout=READ_TIMEOUT_MS / 1000)
+
+
+def _migrate(connection: sqlite3.Connection, path: Path) -> None:
+    """Apply the migrations that the file lacks, each in a transaction of its own."""
+    version = schema_version(connection, path)
+    for number, script in enumerate(MIGRATIONS[version:], start=version + 1):
+        connection.executescript(
+            f"BEGIN IMMEDIATE; {script} PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {number}; COMMIT;"
+        )

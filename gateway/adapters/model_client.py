@@ -1,0 +1,161 @@
+"""The model service, asked by the Open Inference Protocol.
+
+Requests in flight are collected: while one ModelInfer runs, newcomers wait
+together and leave in the next one. A lone request never waits for company.
+Every input is a tensor of its own, named after its feature, so that any server
+of the protocol can stand in.
+"""
+
+import asyncio
+import math
+from array import array
+from collections.abc import Sequence
+
+import grpc
+import structlog
+from open_inference import grpc_predict_v2_pb2 as oip
+from open_inference import grpc_predict_v2_pb2_grpc as oip_grpc
+
+from gateway.core.model import Prediction
+from gateway.ports import ModelUnavailableError
+
+ROWS_MAX = 4096
+"""Rows of one ModelInfer; what the model service takes at most."""
+
+WAITING_MAX = 8192
+"""Requests that may wait for the next ModelInfer; more are told that the model is unavailable."""
+
+_CHANNEL_OPTIONS = (
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 1_000),
+    ("grpc.max_receive_message_length", 16 * 1024 * 1024),
+)
+
+log = structlog.get_logger()
+
+_Waiting = tuple[Sequence[float], asyncio.Future[Prediction]]
+
+
+class OipModel:
+    """A client of one model on one server."""
+
+    def __init__(self, *, address: str, name: str, timeout_seconds: float, horizon_seconds: int) -> None:
+        self._channel = grpc.aio.insecure_channel(address, options=_CHANNEL_OPTIONS)
+        self._stub: oip_grpc.GRPCInferenceServiceAsyncStub = oip_grpc.GRPCInferenceServiceStub(self._channel)
+        self._name = name
+        self._timeout = timeout_seconds
+        self._horizon_seconds = horizon_seconds
+        self._features: tuple[str, ...] = ()
+        self._waiting: list[_Waiting] = []
+        self._sender: asyncio.Task[None] | None = None
+
+    async def close(self) -> None:
+        """Close the channel; running calls end with ModelUnavailableError."""
+        await self._channel.close()
+
+    async def feature_names(self) -> Sequence[str]:
+        """The model's inputs, asked for once and again after a failure. Raises ModelUnavailableError."""
+        if not self._features:
+            try:
+                answer = await self._stub.ModelMetadata(
+                    oip.ModelMetadataRequest(name=self._name), timeout=self._timeout
+                )
+            except grpc.aio.AioRpcError as fault:
+                raise _unavailable(fault) from fault
+            self._features = tuple(tensor.name for tensor in answer.inputs)
+        return self._features
+
+    async def ready(self) -> str | None:
+        """The served version, or None when the model does not answer."""
+        try:
+            answer = await self._stub.ModelMetadata(oip.ModelMetadataRequest(name=self._name), timeout=self._timeout)
+        except grpc.aio.AioRpcError:
+            self._features = ()
+            return None
+        self._features = tuple(tensor.name for tensor in answer.inputs)
+        return answer.versions[-1] if answer.versions else ""
+
+    async def predict(self, features: Sequence[float]) -> Prediction:
+        """One row, sent with whatever else waits. Raises ModelUnavailableError."""
+        if len(self._waiting) >= WAITING_MAX:
+            raise ModelUnavailableError("too many requests wait for the model")
+        future: asyncio.Future[Prediction] = asyncio.get_running_loop().create_future()
+        self._waiting.append((features, future))
+        if self._sender is None:
+            self._sender = asyncio.create_task(self._send_waiting())
+        return await future
+
+    async def predict_many(self, rows: Sequence[Sequence[float]]) -> Sequence[Prediction]:
+        """Many rows in one call. Raises ModelUnavailableError."""
+        return await self._infer(rows)
+
+    async def _send_waiting(self) -> None:
+        """Send what waits, all together, until nothing does."""
+        try:
+            while self._waiting:
+                batch, self._waiting = self._waiting[:ROWS_MAX], self._waiting[ROWS_MAX:]
+                await self._answer(batch)
+        finally:
+            self._sender = None
+
+    async def _answer(self, batch: Sequence[_Waiting]) -> None:
+        try:
+            predictions = await self._infer([features for features, _ in batch])
+        except ModelUnavailableError as fault:
+            for _, future in batch:
+                if not future.done():
+                    future.set_exception(fault)
+            return
+        for (_, future), prediction in zip(batch, predictions, strict=True):
+            if not future.done():
+                future.set_result(prediction)
+
+    async def _infer(self, rows: Sequence[Sequence[float]]) -> list[Prediction]:
+        try:
+            answer = await self._stub.ModelInfer(self._request(rows), timeout=self._timeout)
+        except grpc.aio.AioRpcError as fault:
+            raise _unavailable(fault) from fault
+        return self._predictions(answer, len(rows))
+
+    def _request(self, rows: Sequence[Sequence[float]]) -> oip.ModelInferRequest:
+        if not self._features:
+            raise ModelUnavailableError("the model's inputs are not known")
+        request = oip.ModelInferRequest(model_name=self._name)
+        for name, column in zip(self._features, zip(*rows, strict=True), strict=True):
+            request.inputs.add(name=name, datatype="FP32", shape=(len(rows), 1))
+            request.raw_input_contents.append(array("f", column).tobytes())
+        return request
+
+    def _predictions(self, answer: oip.ModelInferResponse, count: int) -> list[Prediction]:
+        """Read the outputs, believing nothing: a wrong size or a number that is no probability is unusable."""
+        outputs = {
+            tensor.name: array("f", raw)
+            for tensor, raw in zip(answer.outputs, answer.raw_output_contents, strict=False)
+            if len(raw) % 4 == 0
+        }
+        probs, confidences = outputs.get("prob_long", ()), outputs.get("confidence", ())
+        if len(probs) != count or len(confidences) != count or not all(map(_is_probability, (*probs, *confidences))):
+            log.error("model_answer_unusable", model=self._name, version=answer.model_version)
+            raise ModelUnavailableError("the model service answered what cannot be used")
+        members = outputs.get("members", array("f"))
+        width = len(members) // count
+        horizon = answer.parameters["horizon_seconds"].int64_param or self._horizon_seconds
+        return [
+            Prediction(
+                prob_long=probs[row],
+                confidence=confidences[row],
+                members=tuple(members[row * width : (row + 1) * width]),
+                model_version=answer.model_version,
+                horizon_seconds=horizon,
+            )
+            for row in range(count)
+        ]
+
+
+def _is_probability(value: float) -> bool:
+    return math.isfinite(value) and 0.0 <= value <= 1.0
+
+
+def _unavailable(fault: grpc.aio.AioRpcError) -> ModelUnavailableError:
+    return ModelUnavailableError(fault.code().name)

@@ -1,0 +1,38 @@
+"""What is known when an order is judged, gathered once and time-stamped, and the limits it is judged by."""
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+from gateway.core.model import Book, Decision, Instrument, RiskState, Symbol
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """The operator's limits, from the settings."""
+
+    symbols: frozenset[Symbol]
+    confidence_threshold: Decimal
+    symbol_cap_usd: Decimal
+    drawdown_max: Decimal
+    """A fraction of the peak equity."""
+    price_age_ms_max: int
+    decision_age_ms_max: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderFacts:
+    """The world at the moment of judgement. None stands for what could not be learned, and refuses."""
+
+    at_ms: int
+    risk_state: RiskState
+    drawdown: Decimal | None
+    """The fraction below the peak equity; None when a held symbol has no fresh price."""
+    book: Book | None
+    instrument: Instrument | None
+    position_qty: Decimal
+    """Signed, in base units."""
+    pending_buy_usd: Decimal
+    """What buys under way on this symbol may still add, at worst."""
+    pending_sell_usd: Decimal
+    decision: Decision | None
+    """The recorded decision that the order names; None when it names none or none is found."""

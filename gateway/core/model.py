@@ -1,0 +1,244 @@
+"""The words of the gateway: orders, decisions, prices, fills and what becomes of them.
+
+Money is Decimal in US dollars (the quote currency); quantities are Decimal in
+units of the base asset; times are integer milliseconds since 1970 UTC.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from enum import StrEnum
+from typing import NewType
+
+from gateway.core.reasons import CODES, Reason
+
+Symbol = NewType("Symbol", str)
+OrderKey = NewType("OrderKey", str)
+DecisionId = NewType("DecisionId", str)
+OrderLinkId = NewType("OrderLinkId", str)
+
+ZERO = Decimal(0)
+
+
+class Side(StrEnum):
+    """The side of an order or a position."""
+
+    BUY = "buy"
+    SELL = "sell"
+
+    @property
+    def sign(self) -> int:
+        """+1 for a buy, -1 for a sell."""
+        return 1 if self is Side.BUY else -1
+
+
+class Signal(StrEnum):
+    """What the ensemble favours."""
+
+    LONG = "long"
+    SHORT = "short"
+    FLAT = "flat"
+
+
+class OrderState(StrEnum):
+    """Where an order stands; see docs/states.md for the moves between them."""
+
+    PENDING = "pending"
+    FILLED = "filled"
+    PARTIALLY_FILLED = "partially_filled"
+    CANCELLED = "cancelled"
+    REJECTED = "rejected"
+    REFUSED = "refused"
+    EXPIRED = "expired"
+    UNKNOWN = "unknown"
+
+
+class RiskState(StrEnum):
+    """What the account may do."""
+
+    ACTIVE = "active"
+    LOCKED = "locked"
+    HALTED = "halted"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """Why something did not happen: the value that every refusal is."""
+
+    reason: Reason
+    message: str
+    """What did not happen, then what to do."""
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    """The limit and the value that met it, by name, as decimal text."""
+    field_name: str | None = None
+    """The field at fault, as the JSON names it; None when no single field is."""
+    retry_after_seconds: int | None = None
+    """When to retry; None: the reason's own."""
+
+    @property
+    def retry_seconds(self) -> int | None:
+        """When a retry can help, in seconds; None when it cannot."""
+        if self.retry_after_seconds is not None:
+            return self.retry_after_seconds
+        return CODES[self.reason].retry_after_seconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """An order as its caller asks for it, checked for form."""
+
+    key: OrderKey
+    symbol: Symbol
+    side: Side
+    requested_usd: Decimal
+    confidence: Decimal | None
+    """0 to 1; None when a decision or reduce_only stands in for it."""
+    decision_id: DecisionId | None
+    reduce_only: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Adjustment:
+    """One step that made an order smaller."""
+
+    step: str
+    """confidence, symbol_cap or position."""
+    from_usd: Decimal
+    to_usd: Decimal
+    limit: Decimal
+    """What bound: the confidence for its step, else US dollars."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fill:
+    """One fill."""
+
+    price: Decimal
+    qty: Decimal
+    fee_usd: Decimal
+    """Positive is a cost."""
+
+    @property
+    def notional_usd(self) -> Decimal:
+        """Price times quantity."""
+        return self.price * self.qty
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Level:
+    """One price of a book and the quantity that stands there."""
+
+    price: Decimal
+    qty: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Book:
+    """The resting orders of one symbol, best price first on each side; never empty, never crossed."""
+
+    bids: Sequence[Level]
+    asks: Sequence[Level]
+    received_ms: int
+    """When the newest message of it arrived, by the gateway's clock."""
+
+    @property
+    def mid(self) -> Decimal:
+        """Half way between the best bid and the best ask."""
+        return (self.bids[0].price + self.asks[0].price) / 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Instrument:
+    """The venue's rules for one symbol."""
+
+    symbol: Symbol
+    qty_step: Decimal
+    """Quantities are whole multiples of this."""
+    min_qty: Decimal
+    max_market_qty: Decimal
+    min_notional_usd: Decimal
+    tick_size: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prediction:
+    """What the model service says of one row."""
+
+    prob_long: float
+    confidence: float
+    """The calibrated probability that the favoured side is right."""
+    members: tuple[float, ...]
+    """Each member's probability of a rise; empty when the server does not tell."""
+    model_version: str
+    horizon_seconds: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """A recorded judgement. Its probabilities are the model's floats, rounded to 6 places."""
+
+    decision_id: DecisionId
+    symbol: Symbol
+    signal: Signal
+    prob_long: float
+    prob_short: float
+    confidence: float
+    model_version: str
+    horizon_seconds: int
+    threshold: float
+    allow: bool
+    reasons: tuple[Reason, ...]
+    features: Mapping[str, float]
+    members: tuple[float, ...]
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What a venue says became of an order. UNKNOWN: its answer was lost, and only reconciliation may settle it."""
+
+    state: OrderState
+    fills: tuple[Fill, ...] = ()
+    detail: str = ""
+    """The venue's words for a rejection, safe to show; empty otherwise."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderRecord:
+    """All that the journal keeps of an order; the newest record of a key is the order."""
+
+    order: Order
+    order_link_id: OrderLinkId
+    state: OrderState
+    approved_usd: Decimal
+    confidence: Decimal
+    adjustments: tuple[Adjustment, ...]
+    fills: tuple[Fill, ...]
+    failure: Failure | None
+    mid_price: Decimal | None
+    """The mid price that the order was judged at; None for a refusal without one."""
+    created_ms: int
+    updated_ms: int
+
+    @property
+    def filled_usd(self) -> Decimal:
+        """The notional of all fills."""
+        return sum((fill.notional_usd for fill in self.fills), ZERO)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RiskChange:
+    """One audited move of the risk state."""
+
+    from_state: RiskState
+    to_state: RiskState
+    halted: bool
+    """Whether an operator's halt stands after the move."""
+    locked: bool
+    """Whether the drawdown lock stands after the move."""
+    actor: str
+    reason: str
+    equity_usd: Decimal
+    peak_equity_usd: Decimal
+    """The peak after the move."""
+    at_ms: int

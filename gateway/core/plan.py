@@ -1,0 +1,57 @@
+"""The plan of one order: the verdict of risk as the record that the journal keeps."""
+
+import base64
+import hashlib
+from decimal import Decimal
+
+from gateway.core.facts import OrderFacts, Policy
+from gateway.core.model import Failure, Order, OrderKey, OrderLinkId, OrderRecord, OrderState
+from gateway.core.risk import Approved, approve, ruling_confidence
+
+LINK_ID_LENGTH = 34
+"""Venues take at most 36 characters of [A-Za-z0-9_-]."""
+
+
+def plan_order(order: Order, account: str, facts: OrderFacts, policy: Policy) -> Approved | Failure:
+    """Judge one order: permission to send it, or why not."""
+    return approve(order, order_link_id(account, order.key), facts, policy)
+
+
+def order_link_id(account: str, key: OrderKey) -> OrderLinkId:
+    """The venue's id of an order, derived from account and key so that a retry can never make another."""
+    digest = hashlib.sha256(f"{account}|{key}".encode()).digest()
+    return OrderLinkId("tg" + base64.b32encode(digest).decode().lower()[: LINK_ID_LENGTH - 2])
+
+
+def intent_record(approved: Approved) -> OrderRecord:
+    """What the journal keeps before the venue can know of the order."""
+    return OrderRecord(
+        order=approved.order,
+        order_link_id=approved.order_link_id,
+        state=OrderState.PENDING,
+        approved_usd=approved.qty_usd,
+        confidence=approved.confidence,
+        adjustments=approved.adjustments,
+        fills=(),
+        failure=None,
+        mid_price=approved.mid_price,
+        created_ms=approved.at_ms,
+        updated_ms=approved.at_ms,
+    )
+
+
+def refusal_record(order: Order, account: str, failure: Failure, facts: OrderFacts) -> OrderRecord:
+    """What the journal keeps of a refused order, so that a retry gets the same refusal."""
+    return OrderRecord(
+        order=order,
+        order_link_id=order_link_id(account, order.key),
+        state=OrderState.REFUSED,
+        approved_usd=Decimal(0),
+        confidence=ruling_confidence(order, facts.decision),
+        adjustments=(),
+        fills=(),
+        failure=failure,
+        mid_price=facts.book.mid if facts.book else None,
+        created_ms=facts.at_ms,
+        updated_ms=facts.at_ms,
+    )

@@ -1,0 +1,268 @@
+"""What the journal keeps, as JSON text: orders, decisions and moves of the risk state.
+
+The text is canonical (sorted keys, no spaces, ASCII), since the digest chain is
+made over it. Decimals are strings, so that they come back exactly as they were;
+model probabilities are floats by their shortest text. Reading is strict: a key that
+is missing or unknown, or a value of another type, is a RecordFormatError.
+
+Records are never rewritten: whoever changes a shape here raises RECORD_VERSION
+and keeps the reader of the version before.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import fields as dataclass_fields
+from decimal import Decimal
+
+from gateway.core.json_fields import Fields, RecordFormatError, parsed
+from gateway.core.model import (
+    Adjustment,
+    Decision,
+    DecisionId,
+    Failure,
+    Fill,
+    Order,
+    OrderKey,
+    OrderLinkId,
+    OrderRecord,
+    OrderState,
+    RiskChange,
+    RiskState,
+    Side,
+    Signal,
+    Symbol,
+)
+from gateway.core.reasons import Reason
+
+RECORD_VERSION = 1
+
+
+def order_text(record: OrderRecord) -> str:
+    """An order's record as canonical JSON. Raises RecordFormatError when a number is not finite."""
+    order = record.order
+    return _canonical(
+        {
+            "v": RECORD_VERSION,
+            "order": {
+                "key": order.key,
+                "symbol": order.symbol,
+                "side": order.side.value,
+                "requested_usd": _decimal_text(order.requested_usd),
+                "confidence": _optional_text(order.confidence),
+                "decision_id": order.decision_id,
+                "reduce_only": order.reduce_only,
+            },
+            "order_link_id": record.order_link_id,
+            "state": record.state.value,
+            "approved_usd": _decimal_text(record.approved_usd),
+            "confidence": _decimal_text(record.confidence),
+            "adjustments": [_adjustment_object(adjustment) for adjustment in record.adjustments],
+            "fills": [_fill_object(fill) for fill in record.fills],
+            "failure": None if record.failure is None else _failure_object(record.failure),
+            "mid_price": _optional_text(record.mid_price),
+            "created_ms": record.created_ms,
+            "updated_ms": record.updated_ms,
+        }
+    )
+
+
+def decision_text(decision: Decision) -> str:
+    """A decision as canonical JSON. Raises RecordFormatError when a number is not finite."""
+    return _canonical(
+        {
+            "v": RECORD_VERSION,
+            "decision_id": decision.decision_id,
+            "symbol": decision.symbol,
+            "signal": decision.signal.value,
+            "prob_long": decision.prob_long,
+            "prob_short": decision.prob_short,
+            "confidence": decision.confidence,
+            "model_version": decision.model_version,
+            "horizon_seconds": decision.horizon_seconds,
+            "threshold": decision.threshold,
+            "allow": decision.allow,
+            "reasons": decision.reasons,
+            "features": dict(decision.features),
+            "members": decision.members,
+            "at_ms": decision.at_ms,
+        }
+    )
+
+
+def risk_text(change: RiskChange) -> str:
+    """A move of the risk state as canonical JSON. Raises RecordFormatError when a number is not finite."""
+    return _canonical(
+        {
+            "v": RECORD_VERSION,
+            "from_state": change.from_state.value,
+            "to_state": change.to_state.value,
+            "halted": change.halted,
+            "locked": change.locked,
+            "actor": change.actor,
+            "reason": change.reason,
+            "equity_usd": _decimal_text(change.equity_usd),
+            "peak_equity_usd": _decimal_text(change.peak_equity_usd),
+            "at_ms": change.at_ms,
+        }
+    )
+
+
+def order_from(text: str) -> OrderRecord:
+    """The record that `order_text` wrote. Raises RecordFormatError."""
+    fields = _record_fields(text, "order record", _ORDER_RECORD_KEYS)
+    return OrderRecord(
+        order=_order(fields.nested("order", _ORDER_KEYS)),
+        order_link_id=OrderLinkId(fields.text("order_link_id")),
+        state=fields.member("state", OrderState),
+        approved_usd=fields.decimal("approved_usd"),
+        confidence=fields.decimal("confidence"),
+        adjustments=tuple(_adjustment(item) for item in fields.objects("adjustments", _ADJUSTMENT_KEYS)),
+        fills=tuple(_fill(item) for item in fields.objects("fills", _FILL_KEYS)),
+        failure=None if fields.is_null("failure") else _failure(fields.nested("failure", _FAILURE_KEYS)),
+        mid_price=fields.optional("mid_price", fields.decimal),
+        created_ms=fields.integer("created_ms"),
+        updated_ms=fields.integer("updated_ms"),
+    )
+
+
+def decision_from(text: str) -> Decision:
+    """The decision that `decision_text` wrote. Raises RecordFormatError."""
+    fields = _record_fields(text, "decision", _DECISION_KEYS)
+    return Decision(
+        decision_id=DecisionId(fields.text("decision_id")),
+        symbol=Symbol(fields.text("symbol")),
+        signal=fields.member("signal", Signal),
+        prob_long=fields.number("prob_long"),
+        prob_short=fields.number("prob_short"),
+        confidence=fields.number("confidence"),
+        model_version=fields.text("model_version"),
+        horizon_seconds=fields.integer("horizon_seconds"),
+        threshold=fields.number("threshold"),
+        allow=fields.flag("allow"),
+        reasons=tuple(Reason(name) for name in fields.names("reasons", frozenset(Reason))),
+        features=fields.numbers_by_name("features"),
+        members=fields.numbers("members"),
+        at_ms=fields.integer("at_ms"),
+    )
+
+
+def risk_from(text: str) -> RiskChange:
+    """The move that `risk_text` wrote. Raises RecordFormatError."""
+    fields = _record_fields(text, "risk change", _RISK_KEYS)
+    return RiskChange(
+        from_state=fields.member("from_state", RiskState),
+        to_state=fields.member("to_state", RiskState),
+        halted=fields.flag("halted"),
+        locked=fields.flag("locked"),
+        actor=fields.text("actor"),
+        reason=fields.text("reason"),
+        equity_usd=fields.decimal("equity_usd"),
+        peak_equity_usd=fields.decimal("peak_equity_usd"),
+        at_ms=fields.integer("at_ms"),
+    )
+
+
+def _keys_of(shape: type) -> frozenset[str]:
+    """The keys of a dataclass's JSON object: its fields."""
+    return frozenset(field.name for field in dataclass_fields(shape))
+
+
+_ORDER_KEYS = _keys_of(Order)
+_ADJUSTMENT_KEYS = _keys_of(Adjustment)
+_FILL_KEYS = _keys_of(Fill)
+_FAILURE_KEYS = _keys_of(Failure)
+_ORDER_RECORD_KEYS = _keys_of(OrderRecord) | {"v"}
+_DECISION_KEYS = _keys_of(Decision) | {"v"}
+_RISK_KEYS = _keys_of(RiskChange) | {"v"}
+
+
+def _adjustment_object(adjustment: Adjustment) -> dict[str, str]:
+    return {
+        "step": adjustment.step,
+        "from_usd": _decimal_text(adjustment.from_usd),
+        "to_usd": _decimal_text(adjustment.to_usd),
+        "limit": _decimal_text(adjustment.limit),
+    }
+
+
+def _fill_object(fill: Fill) -> dict[str, str]:
+    return {
+        "price": _decimal_text(fill.price),
+        "qty": _decimal_text(fill.qty),
+        "fee_usd": _decimal_text(fill.fee_usd),
+    }
+
+
+def _failure_object(failure: Failure) -> dict[str, object]:
+    return {
+        "reason": failure.reason.value,
+        "message": failure.message,
+        "metadata": dict(failure.metadata),
+        "field_name": failure.field_name,
+        "retry_after_seconds": failure.retry_after_seconds,
+    }
+
+
+def _order(fields: Fields) -> Order:
+    decision_id = fields.optional("decision_id", fields.text)
+    return Order(
+        key=OrderKey(fields.text("key")),
+        symbol=Symbol(fields.text("symbol")),
+        side=fields.member("side", Side),
+        requested_usd=fields.decimal("requested_usd"),
+        confidence=fields.optional("confidence", fields.decimal),
+        decision_id=None if decision_id is None else DecisionId(decision_id),
+        reduce_only=fields.flag("reduce_only"),
+    )
+
+
+def _adjustment(fields: Fields) -> Adjustment:
+    return Adjustment(
+        step=fields.text("step"),
+        from_usd=fields.decimal("from_usd"),
+        to_usd=fields.decimal("to_usd"),
+        limit=fields.decimal("limit"),
+    )
+
+
+def _fill(fields: Fields) -> Fill:
+    return Fill(price=fields.decimal("price"), qty=fields.decimal("qty"), fee_usd=fields.decimal("fee_usd"))
+
+
+def _failure(fields: Fields) -> Failure:
+    return Failure(
+        reason=fields.member("reason", Reason),
+        message=fields.text("message"),
+        metadata=fields.texts_by_name("metadata"),
+        field_name=fields.optional("field_name", fields.text),
+        retry_after_seconds=fields.optional("retry_after_seconds", fields.integer),
+    )
+
+
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+
+
+def _canonical(value: Mapping[str, object]) -> str:
+    try:
+        return _ENCODER.encode(value)
+    except ValueError as error:
+        raise RecordFormatError(f"a record cannot be written: {error}") from error
+
+
+def _decimal_text(value: Decimal) -> str:
+    if not value.is_finite():
+        raise RecordFormatError(f"a record cannot be written: {value} is not finite")
+    return str(value)
+
+
+def _optional_text(value: Decimal | None) -> str | None:
+    return None if value is None else _decimal_text(value)
+
+
+def _record_fields(text: str, what: str, keys: frozenset[str]) -> Fields:
+    """The checked fields of a whole record of the current version."""
+    fields = Fields(parsed(text, what), what, keys)
+    version = fields.integer("v")
+    if version != RECORD_VERSION:
+        raise RecordFormatError(f"{what}: version {version} is not known, only {RECORD_VERSION}")
+    return fields

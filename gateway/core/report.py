@@ -1,0 +1,54 @@
+"""What became of an order, told to its caller."""
+
+from dataclasses import dataclass, replace
+
+from gateway.core.model import Failure, OrderRecord, OrderState, Outcome
+from gateway.core.reasons import Reason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """The answer to an order that was not refused."""
+
+    record: OrderRecord
+    replayed: bool = False
+
+
+FILLED_STATES = frozenset({OrderState.FILLED, OrderState.PARTIALLY_FILLED})
+
+
+def with_outcome(intent: OrderRecord, outcome: Outcome, at_ms: int) -> OrderRecord:
+    """The record of an order after the venue has spoken."""
+    failure = None
+    if outcome.state is OrderState.REJECTED:
+        failure = Failure(
+            reason=Reason.VENUE_REJECTED,
+            message="Nothing was filled: the venue rejected the order. Mend it and send it with a new key.",
+            metadata={"detail": outcome.detail},
+        )
+    return replace(intent, state=outcome.state, fills=outcome.fills, failure=failure, updated_ms=at_ms)
+
+
+def answer_of(record: OrderRecord, *, replayed: bool) -> Answer | Failure:
+    """What a caller is told of a record: the refusal that it holds, or the order."""
+    if record.failure is not None:
+        return record.failure
+    return Answer(record=record, replayed=replayed)
+
+
+def message_of(record: OrderRecord, *, dry_run: bool) -> str:
+    """One sentence for a person."""
+    match record.state:
+        case OrderState.FILLED | OrderState.PENDING:
+            return "Paper trading mode - order simulated" if dry_run else "Order executed"
+        case OrderState.PARTIALLY_FILLED:
+            prefix = "Paper trading mode - order simulated" if dry_run else "Order executed"
+            return f"{prefix}; the book filled a part of it and the rest was cancelled"
+        case OrderState.CANCELLED:
+            return "Nothing was filled: the book had no price within the limit. Try again with a new key."
+        case OrderState.UNKNOWN:
+            return "The venue's answer was lost. Keep the key and ask again: the order will not be sent twice."
+        case OrderState.EXPIRED:
+            return "The order was never sent, and is too old to send now. Ask for a new decision."
+        case OrderState.REFUSED | OrderState.REJECTED:
+            return "No order was filled."

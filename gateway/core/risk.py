@@ -1,0 +1,278 @@
+"""The risk verdict: the ordered checks that an order must pass, and the only maker of Approved.
+
+Order of precedence; the first check that fails is the answer:
+
+1. SYMBOL_NOT_ALLOWED  the symbol is not on the allow-list
+2. HALTED              an operator's halt stands
+3. DECISION_MISMATCH   the named decision is missing, or says something else
+4. DECISION_EXPIRED    the named decision is too old
+5. LOW_CONFIDENCE      the confidence is below the threshold (not for reduce-only)
+6. MARKET_DATA_STALE   no fresh price, no filters, or an equity that cannot be told
+7. RISK_LOCKED         the drawdown lock stands, or is reached now (not for reduce-only)
+8. NO_POSITION         a reduce-only order met nothing to reduce
+9. SYMBOL_CAP          no room under the symbol's cap (not for reduce-only)
+10. MIN_NOTIONAL       what is left is below the venue's minimum
+
+Every check fails closed: a fact that is None refuses.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+from gateway.core.facts import OrderFacts, Policy
+from gateway.core.model import (
+    ZERO,
+    Adjustment,
+    Book,
+    Decision,
+    Failure,
+    Instrument,
+    Order,
+    OrderLinkId,
+    RiskState,
+    Side,
+    Signal,
+)
+from gateway.core.reasons import Reason
+from gateway.core.size import clipped, room_usd, scaled_by_confidence, step
+
+_PERMIT = object()
+
+SIDE_OF_SIGNAL = {Signal.LONG: Side.BUY, Signal.SHORT: Side.SELL}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Approved:
+    """Permission to trade: what a venue takes, and only this file can make."""
+
+    order: Order
+    order_link_id: OrderLinkId
+    qty_usd: Decimal
+    confidence: Decimal
+    """The confidence that ruled; zero for a reduce-only order without one."""
+    adjustments: tuple[Adjustment, ...]
+    mid_price: Decimal
+    at_ms: int
+    permit: object
+    """This file's own token; anything else is a TypeError."""
+
+    def __post_init__(self) -> None:
+        if self.permit is not _PERMIT:
+            raise TypeError("Approved is made by gateway.core.risk alone")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sized:
+    """An order on its way through the sizing steps."""
+
+    qty_usd: Decimal
+    adjustments: tuple[Adjustment, ...]
+
+
+def approve(order: Order, order_link_id: OrderLinkId, facts: OrderFacts, policy: Policy) -> Approved | Failure:
+    """Run every check in order; the first failure is the answer."""
+    confidence = ruling_confidence(order, facts.decision)
+    failure = (
+        _check_permission(order, facts, policy)
+        or _check_decision(order, facts, policy)
+        or _check_confidence(order, confidence, policy)
+    )
+    if failure:
+        return failure
+    market = _fresh_market(order, facts, policy)
+    if isinstance(market, Failure):
+        return market
+    book, instrument = market
+    sized = _check_drawdown(order, facts, policy) or _size(order, confidence, facts, policy, book.mid)
+    if isinstance(sized, Failure):
+        return sized
+    if sized.qty_usd < smallest_usd(instrument, book.mid):
+        return _below_minimum(sized.qty_usd, instrument, book.mid)
+    return Approved(
+        order=order,
+        order_link_id=order_link_id,
+        qty_usd=sized.qty_usd,
+        confidence=confidence,
+        adjustments=sized.adjustments,
+        mid_price=book.mid,
+        at_ms=facts.at_ms,
+        permit=_PERMIT,
+    )
+
+
+def restore(
+    *,
+    order: Order,
+    order_link_id: OrderLinkId,
+    qty_usd: Decimal,
+    confidence: Decimal,
+    adjustments: Sequence[Adjustment],
+    mid_price: Decimal,
+    at_ms: int,
+) -> Approved:
+    """The permission that a journaled intent carried; for reconciliation after a restart only."""
+    return Approved(
+        order=order,
+        order_link_id=order_link_id,
+        qty_usd=qty_usd,
+        confidence=confidence,
+        adjustments=tuple(adjustments),
+        mid_price=mid_price,
+        at_ms=at_ms,
+        permit=_PERMIT,
+    )
+
+
+def ruling_confidence(order: Order, decision: Decision | None) -> Decimal:
+    """The decision's confidence where there is one, else the caller's; zero when there is neither."""
+    if decision is not None:
+        return Decimal(repr(decision.confidence))
+    return order.confidence if order.confidence is not None else ZERO
+
+
+def smallest_usd(instrument: Instrument, mid: Decimal) -> Decimal:
+    """The least notional that the venue takes: its minimum, or one minimum quantity at the mid price."""
+    return max(instrument.min_notional_usd, instrument.min_qty * mid)
+
+
+def _check_permission(order: Order, facts: OrderFacts, policy: Policy) -> Failure | None:
+    if order.symbol not in policy.symbols:
+        return Failure(
+            reason=Reason.SYMBOL_NOT_ALLOWED,
+            message=f"No order was sent: {order.symbol} is not on the allow-list. Add it to SYMBOLS or use another.",
+            metadata={"symbol": order.symbol, "allowed": ",".join(sorted(policy.symbols))},
+            field_name="symbol",
+        )
+    if facts.risk_state is RiskState.HALTED:
+        return Failure(
+            reason=Reason.HALTED,
+            message="No order was sent: trading is halted. An operator must resume it.",
+            metadata={"state": facts.risk_state.value},
+        )
+    return None
+
+
+def _check_decision(order: Order, facts: OrderFacts, policy: Policy) -> Failure | None:
+    if order.decision_id is None:
+        return None
+    decision = facts.decision
+    mismatch = "there is no such decision" if decision is None else _mismatch(order, decision)
+    if mismatch:
+        return Failure(
+            reason=Reason.DECISION_MISMATCH,
+            message=f"No order was sent: {mismatch}. Ask for a new decision and follow it.",
+            metadata={"decisionId": order.decision_id},
+            field_name="decisionId",
+        )
+    age_ms = facts.at_ms - decision.at_ms if decision else 0
+    if age_ms > policy.decision_age_ms_max:
+        return Failure(
+            reason=Reason.DECISION_EXPIRED,
+            message="No order was sent: the decision is too old. Ask for a new one.",
+            metadata={"age_ms": str(age_ms), "age_ms_max": str(policy.decision_age_ms_max)},
+            field_name="decisionId",
+        )
+    return None
+
+
+def _mismatch(order: Order, decision: Decision) -> str:
+    """What in the order contradicts its decision; empty when nothing does."""
+    if decision.symbol != order.symbol:
+        return f"the decision is about {decision.symbol}"
+    if not order.reduce_only and SIDE_OF_SIGNAL.get(decision.signal) is not order.side:
+        return f"the decision says {decision.signal.value}"
+    if order.confidence is not None and order.confidence != Decimal(repr(decision.confidence)):
+        return f"the decision's confidence is {decision.confidence}"
+    return ""
+
+
+def _check_confidence(order: Order, confidence: Decimal, policy: Policy) -> Failure | None:
+    if order.reduce_only or confidence >= policy.confidence_threshold:
+        return None
+    return Failure(
+        reason=Reason.LOW_CONFIDENCE,
+        message="No order was sent: the confidence is below the threshold. Wait for a better signal.",
+        metadata={"confidence": format(confidence, "f"), "threshold": format(policy.confidence_threshold, "f")},
+        field_name="confidence",
+    )
+
+
+def _fresh_market(order: Order, facts: OrderFacts, policy: Policy) -> tuple[Book, Instrument] | Failure:
+    """The book and the filters, or why they cannot be trusted."""
+    book, instrument = facts.book, facts.instrument
+    if book is None or instrument is None:
+        return _stale(order, {"symbol": order.symbol}, "there is no price for it yet")
+    age_ms = facts.at_ms - book.received_ms
+    if age_ms > policy.price_age_ms_max:
+        limits = {"age_ms": str(age_ms), "age_ms_max": str(policy.price_age_ms_max), "symbol": order.symbol}
+        return _stale(order, limits, "its price is too old")
+    if facts.drawdown is None and not order.reduce_only:
+        return _stale(order, {"symbol": order.symbol}, "a held symbol has no fresh price, so the equity is unknown")
+    return book, instrument
+
+
+def _stale(order: Order, metadata: dict[str, str], what: str) -> Failure:
+    return Failure(
+        reason=Reason.MARKET_DATA_STALE,
+        message=f"No order was sent for {order.symbol}: {what}. Retry with the same key.",
+        metadata=metadata,
+    )
+
+
+def _check_drawdown(order: Order, facts: OrderFacts, policy: Policy) -> Failure | None:
+    reached = facts.drawdown is not None and facts.drawdown >= policy.drawdown_max
+    if order.reduce_only or not (reached or facts.risk_state is RiskState.LOCKED):
+        return None
+    drawdown = "unknown" if facts.drawdown is None else f"{facts.drawdown:.6f}"
+    return Failure(
+        reason=Reason.RISK_LOCKED,
+        message="No order was sent: the drawdown lock stands. Only reduce-only orders pass until it is reset.",
+        metadata={"drawdown": drawdown, "drawdown_max": format(policy.drawdown_max, "f")},
+    )
+
+
+def _size(order: Order, confidence: Decimal, facts: OrderFacts, policy: Policy, mid: Decimal) -> Sized | Failure:
+    if order.reduce_only:
+        return _size_reduction(order, facts, mid)
+    scaled = scaled_by_confidence(order.requested_usd, confidence)
+    adjustments = step("confidence", order.requested_usd, scaled, confidence)
+    room = room_usd(
+        cap_usd=policy.symbol_cap_usd,
+        side=order.side,
+        position_usd=facts.position_qty * mid,
+        pending_usd=facts.pending_buy_usd if order.side is Side.BUY else facts.pending_sell_usd,
+    )
+    if room <= 0:
+        return Failure(
+            reason=Reason.SYMBOL_CAP,
+            message=f"No order was sent: {order.symbol} has no room under its cap. Reduce it, or raise the cap.",
+            metadata={"cap_usd": format(policy.symbol_cap_usd, "f"), "room_usd": "0", "symbol": order.symbol},
+            field_name="qtyUsd",
+        )
+    final = clipped(scaled, room)
+    return Sized(qty_usd=final, adjustments=adjustments + step("symbol_cap", scaled, final, policy.symbol_cap_usd))
+
+
+def _size_reduction(order: Order, facts: OrderFacts, mid: Decimal) -> Sized | Failure:
+    """Clip a reduce-only order to what stands open against it, orders under way taken off."""
+    pending = facts.pending_buy_usd if order.side is Side.BUY else facts.pending_sell_usd
+    closable_usd = -facts.position_qty * order.side.sign * mid - pending
+    if closable_usd <= 0:
+        return Failure(
+            reason=Reason.NO_POSITION,
+            message=f"No order was sent: there is no {order.symbol} position that a {order.side.value} would reduce.",
+            metadata={"symbol": order.symbol, "position_qty": format(facts.position_qty, "f")},
+            field_name="reduceOnly",
+        )
+    final = clipped(order.requested_usd, closable_usd)
+    return Sized(qty_usd=final, adjustments=step("position", order.requested_usd, final, closable_usd))
+
+
+def _below_minimum(qty_usd: Decimal, instrument: Instrument, mid: Decimal) -> Failure:
+    return Failure(
+        reason=Reason.MIN_NOTIONAL,
+        message="No order was sent: what is left after sizing is below the venue's minimum. Ask for more.",
+        metadata={"qty_usd": format(qty_usd, "f"), "min_usd": f"{smallest_usd(instrument, mid):.8f}"},
+        field_name="qtyUsd",
+    )

@@ -1,0 +1,150 @@
+"""The order path: the one way in which an order reaches a venue.
+
+request -> idempotency -> facts -> plan (decide, size, risk) -> journal -> venue -> journal -> answer
+
+An order is durable before the venue can know of it. It runs as a task of the
+server, so that a caller who hangs up cannot leave it half done. Copies of a
+running order join it; a finished one is replayed from the journal.
+"""
+
+import asyncio
+from dataclasses import dataclass
+from dataclasses import replace as changed
+
+import structlog
+
+from gateway.account import Account
+from gateway.core.facts import OrderFacts, Policy
+from gateway.core.model import Failure, Order, OrderKey, OrderRecord, OrderState, Outcome
+from gateway.core.plan import intent_record, plan_order, refusal_record
+from gateway.core.reasons import CODES, Reason
+from gateway.core.report import Answer, answer_of, with_outcome
+from gateway.core.risk import Approved
+from gateway.ports import Clock, FactSource, Journal, JournalUnavailableError, Step, Tracer, Venue
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Running:
+    order: Order
+    task: asyncio.Task[Answer | Failure]
+
+
+class OrderPath:
+    """Takes orders, once each."""
+
+    def __init__(
+        self,
+        *,
+        account: Account,
+        policy: Policy,
+        facts: FactSource,
+        journal: Journal,
+        venue: Venue,
+        clock: Clock,
+        tracer: Tracer,
+    ) -> None:
+        self._account = account
+        self._policy = policy
+        self._facts = facts
+        self._journal = journal
+        self._venue = venue
+        self._clock = clock
+        self._tracer = tracer
+        self._running: dict[OrderKey, _Running] = {}
+
+    async def execute(self, order: Order) -> Answer | Failure:
+        """Run an order to its end, join the one that runs under its key, or replay the one that ran."""
+        running = self._running.get(order.key)
+        if running is None:
+            running = _Running(order=order, task=asyncio.create_task(self._run(order)))
+            self._running[order.key] = running
+            running.task.add_done_callback(lambda _: self._running.pop(order.key, None))
+        elif running.order != order:
+            return _key_reused(order)
+        return await asyncio.shield(running.task)
+
+    def is_running(self, key: OrderKey) -> bool:
+        """Whether an order is on its way through this path right now."""
+        return key in self._running
+
+    async def drain(self) -> None:
+        """Wait until every running order has ended."""
+        while self._running:
+            await asyncio.gather(*(running.task for running in self._running.values()), return_exceptions=True)
+
+    async def resume(self, approved: Approved, intent: OrderRecord) -> OrderRecord:
+        """Send a recorded order that is proven never to have been sent; for reconciliation."""
+        return await self._send(approved, intent)
+
+    async def _run(self, order: Order) -> Answer | Failure:
+        self._tracer.reached(Step.RECEIVED, order.key)
+        try:
+            return await self._take(order)
+        except JournalUnavailableError:
+            return Failure(
+                reason=Reason.JOURNAL_UNAVAILABLE,
+                message="No order was sent: the journal cannot be written. Retry with the same key.",
+            )
+
+    async def _take(self, order: Order) -> Answer | Failure:
+        async with self._journal.exclusive(self._account.name) as entry:
+            if earlier := entry.find(order.key):
+                return answer_of(earlier, replayed=True) if earlier.order == order else _key_reused(order)
+            facts = await self._facts.gather(order)
+            self._tracer.reached(Step.GATHERED, order.key)
+            verdict = plan_order(order, self._account.name, facts, self._policy)
+            self._tracer.reached(Step.PLANNED, order.key)
+            if isinstance(verdict, Failure) and not CODES[verdict.reason].stored:
+                return verdict
+            record = self._record(order, verdict, facts)
+            ticket = entry.stage(record)
+            if isinstance(verdict, Approved):
+                self._account.reserve(record)
+        self._tracer.reached(Step.STAGED, order.key)
+        try:
+            await ticket.durable()
+        except JournalUnavailableError:
+            self._account.release(record)
+            raise
+        self._tracer.reached(Step.JOURNALED, order.key)
+        if isinstance(verdict, Failure):
+            return verdict
+        return answer_of(await self._send(verdict, record), replayed=False)
+
+    async def _send(self, approved: Approved, intent: OrderRecord) -> OrderRecord:
+        """Submit, and record what became of it: the only caller of Venue.submit."""
+        outcome = await self._venue.submit(approved)
+        self._tracer.reached(Step.SUBMITTED, intent.order.key)
+        return await self.settle(intent, outcome)
+
+    async def settle(self, intent: OrderRecord, outcome: Outcome) -> OrderRecord:
+        """Record what became of an order; when that cannot be kept, the order stays UNKNOWN and goes on counting."""
+        if outcome.state is intent.state:
+            return intent
+        record = with_outcome(intent, outcome, self._clock.now_ms())
+        try:
+            ticket = self._journal.stage(record)
+            self._tracer.reached(Step.OUTCOME_STAGED, intent.order.key)
+            await ticket.durable()
+        except JournalUnavailableError:
+            log.error("outcome_not_recorded", key=intent.order.key, state=record.state)  # noqa: TRY400 - expected
+            return changed(intent, state=OrderState.UNKNOWN, updated_ms=self._clock.now_ms())
+        self._account.settle(record)
+        self._tracer.reached(Step.RECORDED, intent.order.key)
+        return record
+
+    def _record(self, order: Order, verdict: Approved | Failure, facts: OrderFacts) -> OrderRecord:
+        if isinstance(verdict, Approved):
+            return intent_record(verdict)
+        return refusal_record(order, self._account.name, verdict, facts)
+
+
+def _key_reused(order: Order) -> Failure:
+    return Failure(
+        reason=Reason.IDEMPOTENCY_KEY_REUSED,
+        message="No order was sent: this key was used for an order with other content. Take a new key for a new order.",
+        metadata={"idempotencyKey": order.key},
+        field_name="idempotencyKey",
+    )

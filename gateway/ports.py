@@ -1,0 +1,219 @@
+"""What the order path needs of the world, as protocols; adapters fill them, wiring.py picks them."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import StrEnum
+from typing import Protocol
+
+from gateway.core.facts import OrderFacts
+from gateway.core.lifecycle import RiskStatus
+from gateway.core.model import (
+    Book,
+    Decision,
+    DecisionId,
+    Instrument,
+    Order,
+    OrderKey,
+    OrderLinkId,
+    OrderRecord,
+    Outcome,
+    Prediction,
+    RiskChange,
+    Symbol,
+)
+from gateway.core.risk import Approved
+
+
+class JournalUnavailableError(Exception):
+    """The journal could not keep a record: nothing of it was kept."""
+
+
+class ModelUnavailableError(Exception):
+    """The model service did not answer in time, or answered what cannot be used."""
+
+
+class VenueUnavailableError(Exception):
+    """The venue could not be asked; for `find` only: `submit` answers UNKNOWN instead."""
+
+
+class Clock(Protocol):
+    """The time."""
+
+    def now_ms(self) -> int:
+        """Milliseconds since 1970 UTC."""
+        ...
+
+
+class MarketData(Protocol):
+    """Prices, as they last arrived; whether they are fresh is for risk to say."""
+
+    source: str
+
+    def book(self, symbol: Symbol) -> Book | None:
+        """The newest book, or None when there is none."""
+        ...
+
+    def instrument(self, symbol: Symbol) -> Instrument | None:
+        """The venue's rules for `symbol`, or None when they are not known."""
+        ...
+
+
+class Model(Protocol):
+    """The model service."""
+
+    async def feature_names(self) -> Sequence[str]:
+        """The features that the served model takes. Raises ModelUnavailableError."""
+        ...
+
+    async def predict(self, features: Sequence[float]) -> Prediction:
+        """One row in the order of `feature_names`. Raises ModelUnavailableError."""
+        ...
+
+    async def predict_many(self, rows: Sequence[Sequence[float]]) -> Sequence[Prediction]:
+        """Many rows, answered in order. Raises ModelUnavailableError."""
+        ...
+
+    async def ready(self) -> str | None:
+        """The version of the served model, or None when it does not answer."""
+        ...
+
+
+class Venue(Protocol):
+    """Where orders go."""
+
+    dry_run: bool
+    """True when no real order leaves."""
+
+    async def submit(self, approved: Approved) -> Outcome:
+        """Send once. Never raises for a lost answer: the outcome is UNKNOWN then."""
+        ...
+
+    async def find(self, order_link_id: OrderLinkId) -> Outcome | None:
+        """What became of an order; None when it is proven never to have arrived. Raises VenueUnavailableError."""
+        ...
+
+
+class FactSource(Protocol):
+    """Gathers what is known when an order is judged."""
+
+    async def gather(self, order: Order) -> OrderFacts:
+        """All facts of one moment. Raises JournalUnavailableError when a decision cannot be read."""
+        ...
+
+
+class Step(StrEnum):
+    """The labelled steps of the order path, at which the crash tests kill the process."""
+
+    RECEIVED = "received"
+    GATHERED = "gathered"
+    PLANNED = "planned"
+    STAGED = "staged"
+    JOURNALED = "journaled"
+    SUBMITTED = "submitted"
+    OUTCOME_STAGED = "outcome_staged"
+    RECORDED = "recorded"
+
+
+class Tracer(Protocol):
+    """Told of each step as it is reached."""
+
+    def reached(self, step: Step, key: OrderKey) -> None:
+        """Called in order, once for each step."""
+        ...
+
+
+class Ticket(Protocol):
+    """A record on its way to the disk."""
+
+    async def durable(self) -> None:
+        """Return once the record is on the disk. Raises JournalUnavailableError: it is not, and never will be."""
+        ...
+
+
+class Entry(Protocol):
+    """The journal while one order holds it."""
+
+    def find(self, key: OrderKey) -> OrderRecord | None:
+        """The newest record of an order. Raises JournalUnavailableError."""
+        ...
+
+    def stage(self, record: OrderRecord) -> Ticket:
+        """Queue a record; records become durable in the order in which they were staged."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """A record that has become durable, in short."""
+
+    sequence: int
+    kind: str
+    """decision, order or risk."""
+    at_ms: int
+    subject: str
+    state: str
+    symbol: str
+
+
+class Journal(Protocol):
+    """The durable record of all that was decided and done."""
+
+    def exclusive(self, account: str) -> AbstractAsyncContextManager[Entry]:
+        """One writer for an account at a time: what is read inside still holds when it is staged."""
+        ...
+
+    def stage(self, record: OrderRecord) -> Ticket:
+        """Queue what became of an order."""
+        ...
+
+    async def append_decisions(self, decisions: Sequence[Decision]) -> None:
+        """Keep decisions. Raises JournalUnavailableError: none of them was kept."""
+        ...
+
+    async def append_risk(self, change: RiskChange) -> None:
+        """Keep a move of the risk state. Raises JournalUnavailableError."""
+        ...
+
+    def note_peak(self, peak_equity_usd: Decimal) -> None:
+        """Remember a new peak with the next commit, within a second; a note, not an audited record."""
+        ...
+
+    def find_decision(self, decision_id: DecisionId) -> Decision | None:
+        """A recorded decision. Raises JournalUnavailableError."""
+        ...
+
+    def find_order(self, key: OrderKey) -> OrderRecord | None:
+        """The newest record of an order. Raises JournalUnavailableError."""
+        ...
+
+    def list_orders(
+        self, *, limit: int, before: int | None, symbol: Symbol | None
+    ) -> Sequence[tuple[int, OrderRecord]]:
+        """Orders with their numbers, newest first, older than number `before`. Raises JournalUnavailableError."""
+        ...
+
+    def open_orders(self) -> Sequence[OrderRecord]:
+        """Orders that are pending or unknown, oldest first."""
+        ...
+
+    def filled_orders(self) -> Sequence[OrderRecord]:
+        """Orders with fills, in the order in which they were filled; the ledger is made from them."""
+        ...
+
+    def risk_status(self) -> RiskStatus | None:
+        """The stored risk state; None in a new journal."""
+        ...
+
+    def risk_changes(self, limit: int) -> Sequence[RiskChange]:
+        """The newest moves of the risk state, newest first."""
+        ...
+
+    def watch(self) -> AbstractAsyncContextManager[AsyncIterator[Event]]:
+        """What becomes durable from now on. The iterator ends early when its reader falls too far behind."""
+        ...
+
+    def health(self) -> tuple[bool, int]:
+        """Whether the last write succeeded, and how many records there are."""
+        ...

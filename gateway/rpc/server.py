@@ -1,0 +1,95 @@
+"""The gateway's gRPC server: services, health, reflection, limits, and a drain that loses nothing."""
+
+from dataclasses import dataclass
+
+import grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+from trading.v1 import (
+    consensus_pb2,
+    consensus_pb2_grpc,
+    json_edge_pb2,
+    json_edge_pb2_grpc,
+    risk_pb2,
+    risk_pb2_grpc,
+    system_pb2,
+    system_pb2_grpc,
+    trade_pb2,
+    trade_pb2_grpc,
+)
+
+from gateway.rpc.consensus import ConsensusServicer
+from gateway.rpc.json_edge import JsonEdgeServicer
+from gateway.rpc.risk import RiskServicer
+from gateway.rpc.system import SystemServicer
+from gateway.rpc.trade import TradeServicer
+
+CONSENSUS = consensus_pb2.DESCRIPTOR.services_by_name["ConsensusService"].full_name
+SERVICES = (
+    CONSENSUS,
+    trade_pb2.DESCRIPTOR.services_by_name["TradeService"].full_name,
+    risk_pb2.DESCRIPTOR.services_by_name["RiskService"].full_name,
+    system_pb2.DESCRIPTOR.services_by_name["SystemService"].full_name,
+    json_edge_pb2.DESCRIPTOR.services_by_name["JsonEdgeService"].full_name,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Servicers:
+    """What is served."""
+
+    consensus: ConsensusServicer
+    trade: TradeServicer
+    risk: RiskServicer
+    system: SystemServicer
+    json_edge: JsonEdgeServicer
+
+
+class Server:
+    """A gRPC server with health and reflection."""
+
+    def __init__(
+        self, servicers: Servicers, *, address: str, max_message_bytes: int, max_concurrent_calls: int
+    ) -> None:
+        self._servicers = servicers
+        self._health = health.aio.HealthServicer()
+        self._server = grpc.aio.server(
+            maximum_concurrent_rpcs=max_concurrent_calls,
+            options=(
+                ("grpc.max_receive_message_length", max_message_bytes),
+                ("grpc.so_reuseport", 0),
+                ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
+            ),
+        )
+        self._add_services()
+        self.port = self._server.add_insecure_port(address)
+
+    async def start(self) -> None:
+        """Serve; every service is SERVING, but the consensus until its model is known to answer."""
+        await self._server.start()
+        for name in ("", *SERVICES):
+            await self._set(name, serving=name != CONSENSUS)
+
+    async def model_answers(self, answers: bool) -> None:
+        """Tell health checks whether decisions can be made."""
+        await self._set(CONSENSUS, serving=answers)
+
+    async def drain(self, grace_seconds: float) -> None:
+        """NOT_SERVING first, then no new orders, then wait for calls under way."""
+        await self._health.enter_graceful_shutdown()
+        self._servicers.trade.drain()
+        await self._server.stop(grace_seconds)
+
+    async def _set(self, name: str, *, serving: bool) -> None:
+        status = health_pb2.HealthCheckResponse
+        await self._health.set(name, status.SERVING if serving else status.NOT_SERVING)
+
+    def _add_services(self) -> None:
+        server, servicers = self._server, self._servicers
+        consensus_pb2_grpc.add_ConsensusServiceServicer_to_server(servicers.consensus, server)
+        trade_pb2_grpc.add_TradeServiceServicer_to_server(servicers.trade, server)
+        risk_pb2_grpc.add_RiskServiceServicer_to_server(servicers.risk, server)
+        system_pb2_grpc.add_SystemServiceServicer_to_server(servicers.system, server)
+        json_edge_pb2_grpc.add_JsonEdgeServiceServicer_to_server(servicers.json_edge, server)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
+        reflection.enable_server_reflection((*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME), server)

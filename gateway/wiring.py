@@ -1,0 +1,211 @@
+"""Builds the gateway: the only file that names concrete adapters."""
+
+import asyncio
+import os
+import signal
+
+import structlog
+
+from gateway import __version__
+from gateway.account import Account
+from gateway.adapters.clock import SystemClock
+from gateway.adapters.facts import LocalFacts
+from gateway.adapters.journal_sqlite import SqliteJournal
+from gateway.adapters.market_bybit import BybitMarket
+from gateway.adapters.model_client import OipModel
+from gateway.adapters.venue_paper import PaperVenue
+from gateway.core.facts import Policy
+from gateway.core.ledger import Ledger
+from gateway.core.model import OrderKey
+from gateway.decision_path import DecisionPath
+from gateway.guard import RiskGuard
+from gateway.health import Health
+from gateway.order_path import OrderPath
+from gateway.ports import Step
+from gateway.reconcile import Reconciler
+from gateway.rpc.calls import Callers, RateLimit
+from gateway.rpc.consensus import ConsensusServicer
+from gateway.rpc.errors import Boundary
+from gateway.rpc.json_edge import JsonEdgeServicer
+from gateway.rpc.risk import RiskServicer
+from gateway.rpc.server import Server, Servicers
+from gateway.rpc.system import SystemServicer
+from gateway.rpc.trade import TradeServicer
+from gateway.settings import Settings
+
+log = structlog.get_logger()
+
+MARKET_WAIT_SECONDS = 2.0
+"""How long a start with open orders waits for prices before it serves."""
+
+
+class Gateway:
+    """The running gateway."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        clock = SystemClock()
+        policy = _policy(settings)
+        account = Account(settings.trading_mode, Ledger(start_usd=settings.paper_equity_usd))
+        self._account = account
+        self._journal = SqliteJournal(settings.journal_path)
+        self._market = BybitMarket(
+            source=settings.market_data,
+            rest_url=settings.market_rest_url,
+            ws_url=settings.market_ws_url,
+            symbols=settings.symbols,
+            clock=clock,
+        )
+        self._model = OipModel(
+            address=settings.model_service_addr,
+            name=settings.model_name,
+            timeout_seconds=settings.model_timeout_ms / 1000,
+            horizon_seconds=settings.model_horizon_seconds,
+        )
+        self._guard = RiskGuard(
+            account=account,
+            journal=self._journal,
+            market=self._market,
+            clock=clock,
+            drawdown_max=settings.max_drawdown_pct,
+            price_age_ms_max=settings.price_age_ms_max,
+        )
+        facts = LocalFacts(account=account, guard=self._guard, market=self._market, journal=self._journal, clock=clock)
+        venue = PaperVenue(market=self._market, fee_bps=settings.paper_fee_bps)
+        self._path = OrderPath(
+            account=account,
+            policy=policy,
+            facts=facts,
+            journal=self._journal,
+            venue=venue,
+            clock=clock,
+            tracer=CrashTracer(settings.crash_at),
+        )
+        self._reconciler = Reconciler(
+            account=account,
+            path=self._path,
+            guard=self._guard,
+            venue=venue,
+            market=self._market,
+            clock=clock,
+            order_age_ms_max=settings.order_age_seconds_max * 1000,
+        )
+        self._health = Health(
+            model=self._model,
+            market=self._market,
+            journal=self._journal,
+            clock=clock,
+            symbols=settings.symbols,
+            price_age_ms_max=settings.price_age_ms_max,
+        )
+        decisions = DecisionPath(
+            policy=policy, model=self._model, guard=self._guard, journal=self._journal, clock=clock
+        )
+        self._servicers = self._serve_with(decisions, venue)
+
+    def _serve_with(self, decisions: DecisionPath, venue: PaperVenue) -> Servicers:
+        settings = self._settings
+        boundary = Boundary(Callers(settings.trusted_proxies))
+        rate_limit = RateLimit(settings.rate_limit_max)
+        consensus = ConsensusServicer(boundary=boundary, path=decisions, rate_limit=rate_limit)
+        trade = TradeServicer(
+            boundary=boundary,
+            path=self._path,
+            journal=self._journal,
+            account=self._account,
+            market=self._market,
+            rate_limit=rate_limit,
+            dry_run=venue.dry_run,
+        )
+        risk = RiskServicer(
+            boundary=boundary,
+            guard=self._guard,
+            journal=self._journal,
+            account=self._account,
+            market=self._market,
+            symbols=settings.symbols,
+            symbol_cap_usd=settings.per_symbol_usd_cap,
+            drawdown_max=settings.max_drawdown_pct,
+        )
+        system = SystemServicer(
+            boundary=boundary,
+            settings=settings,
+            health=self._health,
+            journal=self._journal,
+            risk=risk,
+            rate_limit=rate_limit,
+        )
+        edge = JsonEdgeServicer(boundary=boundary, consensus=consensus, trade=trade, risk=risk)
+        return Servicers(consensus=consensus, trade=trade, risk=risk, system=system, json_edge=edge)
+
+    async def run(self) -> None:
+        """Serve until SIGTERM or SIGINT, then finish what is under way."""
+        stop = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        await self._journal.start()
+        try:
+            await self._market.start()
+            await self._recover()
+            await self._serve(stop)
+        finally:
+            await self._market.close()
+            await self._model.close()
+            await self._journal.close()
+
+    async def _recover(self) -> None:
+        """Rebuild the account and the risk state, and resolve what a crash left open, before anything is served."""
+        self._account.load(self._journal.filled_orders(), self._journal.open_orders())
+        self._guard.load()
+        waits = MARKET_WAIT_SECONDS if self._account.open_orders() else 0.0
+        while waits > 0 and not all(self._market.book(symbol) for symbol in self._settings.symbols):
+            await asyncio.sleep(0.05)
+            waits -= 0.05
+        await self._reconciler.run()
+
+    async def _serve(self, stop: asyncio.Event) -> None:
+        settings = self._settings
+        server = Server(
+            self._servicers,
+            address=settings.gateway_listen_addr,
+            max_message_bytes=settings.max_message_bytes,
+            max_concurrent_calls=settings.max_concurrent_calls,
+        )
+        await server.start()
+        log.info("gateway_started", version=__version__, mode=settings.trading_mode, port=server.port)
+        async with asyncio.TaskGroup() as tasks:
+            watches = [
+                tasks.create_task(self._health.watch(server.model_answers)),
+                tasks.create_task(self._guard.watch()),
+                tasks.create_task(self._reconciler.watch()),
+            ]
+            await stop.wait()
+            log.info("gateway_draining", seconds=settings.drain_seconds)
+            await server.drain(settings.drain_seconds)
+            await self._path.drain()
+            for watch in watches:
+                watch.cancel()
+        log.info("gateway_stopped")
+
+
+class CrashTracer:
+    """Kills the process at one labelled step, for crash tests; traces nothing when no step is named."""
+
+    def __init__(self, crash_at: str) -> None:
+        self._crash_at = Step(crash_at) if crash_at else None
+
+    def reached(self, step: Step, key: OrderKey) -> None:  # noqa: ARG002 - any order will do
+        """Die here, as a power cut would, when this is the named step."""
+        if step is self._crash_at:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _policy(settings: Settings) -> Policy:
+    return Policy(
+        symbols=frozenset(settings.symbols),
+        confidence_threshold=settings.confidence_threshold,
+        symbol_cap_usd=settings.per_symbol_usd_cap,
+        drawdown_max=settings.max_drawdown_pct,
+        price_age_ms_max=settings.price_age_ms_max,
+        decision_age_ms_max=settings.decision_age_seconds_max * 1000,
+    )

@@ -1,0 +1,116 @@
+"""Values for tests: complete, ordinary, and changed in the one respect that a test is about."""
+
+from decimal import Decimal
+from typing import Any
+
+from gateway.core.facts import OrderFacts, Policy
+from gateway.core.model import (
+    Book,
+    Decision,
+    DecisionId,
+    Instrument,
+    Level,
+    Order,
+    OrderKey,
+    Prediction,
+    RiskState,
+    Side,
+    Signal,
+    Symbol,
+)
+
+NOW_MS = 1_700_000_000_000
+BTC = Symbol("BTCUSDT")
+FEATURES = {"mom_20": 1.2, "rv_5": 0.8, "rsi_14": 62.0}
+
+
+def an_order(**changes: Any) -> Order:
+    values: dict[str, Any] = {
+        "key": OrderKey("key-1"),
+        "symbol": BTC,
+        "side": Side.BUY,
+        "requested_usd": Decimal(2000),
+        "confidence": Decimal("0.9"),
+        "decision_id": None,
+        "reduce_only": False,
+    }
+    return Order(**values | changes)
+
+
+def a_book(mid: str = "60000", received_ms: int = NOW_MS) -> Book:
+    price = Decimal(mid)
+    return Book(
+        bids=(Level(price=price - 3, qty=Decimal(10)),),
+        asks=(Level(price=price + 3, qty=Decimal(10)),),
+        received_ms=received_ms,
+    )
+
+
+def an_instrument(**changes: Any) -> Instrument:
+    values: dict[str, Any] = {
+        "symbol": BTC,
+        "qty_step": Decimal("0.001"),
+        "min_qty": Decimal("0.001"),
+        "max_market_qty": Decimal(500),
+        "min_notional_usd": Decimal(5),
+        "tick_size": Decimal("0.1"),
+    }
+    return Instrument(**values | changes)
+
+
+def a_policy(**changes: Any) -> Policy:
+    values: dict[str, Any] = {
+        "symbols": frozenset({BTC}),
+        "confidence_threshold": Decimal("0.6"),
+        "symbol_cap_usd": Decimal(5000),
+        "drawdown_max": Decimal("0.15"),
+        "price_age_ms_max": 5000,
+        "decision_age_ms_max": 60_000,
+    }
+    return Policy(**values | changes)
+
+
+def the_facts(**changes: Any) -> OrderFacts:
+    values: dict[str, Any] = {
+        "at_ms": NOW_MS,
+        "risk_state": RiskState.ACTIVE,
+        "drawdown": Decimal(0),
+        "book": a_book(),
+        "instrument": an_instrument(),
+        "position_qty": Decimal(0),
+        "pending_buy_usd": Decimal(0),
+        "pending_sell_usd": Decimal(0),
+        "decision": None,
+    }
+    return OrderFacts(**values | changes)
+
+
+def a_decision(**changes: Any) -> Decision:
+    values: dict[str, Any] = {
+        "decision_id": DecisionId("d1"),
+        "symbol": BTC,
+        "signal": Signal.LONG,
+        "prob_long": 0.75,
+        "prob_short": 0.25,
+        "confidence": 0.65,
+        "model_version": "20261123_000000",
+        "horizon_seconds": 3600,
+        "threshold": 0.6,
+        "allow": True,
+        "reasons": (),
+        "features": dict(FEATURES),
+        "members": (0.7, 0.8, 0.75),
+        "at_ms": NOW_MS,
+    }
+    return Decision(**values | changes)
+
+
+def a_prediction(**changes: Any) -> Prediction:
+    values: dict[str, Any] = {
+        "prob_long": 0.75,
+        "confidence": 0.65,
+        "members": (0.7, 0.8, 0.75),
+        "model_version": "20261123_000000",
+        "horizon_seconds": 3600,
+    }
+    return Prediction(**values | changes)

@@ -1,0 +1,1 @@
+"""Shared by all tests: the test folder itself is an import root for fakes and builders."""

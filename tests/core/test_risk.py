@@ -1,0 +1,187 @@
+"""A test for every refusal of the risk verdict, and for its order of precedence."""
+
+from dataclasses import replace
+from decimal import Decimal
+
+import pytest
+from builders import BTC, NOW_MS, a_book, a_decision, a_policy, an_instrument, an_order, the_facts
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.core.model import Adjustment, DecisionId, Failure, OrderLinkId, RiskState, Side, Signal, Symbol
+from gateway.core.reasons import Reason
+from gateway.core.risk import Approved, approve
+
+LINK = OrderLinkId("tglink")
+
+
+def verdict(order=None, facts=None, policy=None):
+    return approve(order or an_order(), LINK, facts or the_facts(), policy or a_policy())
+
+
+def refused_for(result):
+    assert isinstance(result, Failure), result
+    return result.reason
+
+
+def test_two_thousand_at_confidence_nine_tenths_is_eighteen_hundred():
+    result = verdict()
+    assert isinstance(result, Approved)
+    assert result.qty_usd == 1800
+    step = Adjustment(step="confidence", from_usd=Decimal(2000), to_usd=Decimal(1800), limit=Decimal("0.9"))
+    assert result.adjustments == (step,)
+
+
+def test_only_risk_can_make_permission():
+    with pytest.raises(TypeError, match="risk alone"):
+        replace(verdict(), permit=object())
+
+
+def test_a_symbol_off_the_list_is_refused():
+    assert refused_for(verdict(an_order(symbol=Symbol("DOGEUSDT")))) is Reason.SYMBOL_NOT_ALLOWED
+
+
+def test_a_halt_refuses_even_an_order_that_reduces():
+    facts = the_facts(risk_state=RiskState.HALTED, position_qty=Decimal(1))
+    assert refused_for(verdict(an_order(side=Side.SELL, reduce_only=True), facts)) is Reason.HALTED
+
+
+def test_an_order_cannot_name_a_decision_that_is_not_recorded():
+    assert refused_for(verdict(an_order(decision_id=DecisionId("d9")))) is Reason.DECISION_MISMATCH
+
+
+@pytest.mark.parametrize(
+    ("order", "decision"),
+    [
+        (an_order(decision_id=DecisionId("d1"), confidence=None), a_decision(symbol=Symbol("ETHUSDT"))),
+        (an_order(decision_id=DecisionId("d1"), confidence=None, side=Side.SELL), a_decision()),
+        (an_order(decision_id=DecisionId("d1"), confidence=None), a_decision(signal=Signal.FLAT)),
+        (an_order(decision_id=DecisionId("d1"), confidence=Decimal("0.9")), a_decision(confidence=0.65)),
+    ],
+    ids=["symbol", "side", "flat", "confidence"],
+)
+def test_an_order_that_contradicts_its_decision_is_refused(order, decision):
+    assert refused_for(verdict(order, the_facts(decision=decision))) is Reason.DECISION_MISMATCH
+
+
+def test_a_decision_rules_the_confidence():
+    order = an_order(decision_id=DecisionId("d1"), confidence=None)
+    result = verdict(order, the_facts(decision=a_decision(confidence=0.65)))
+    assert isinstance(result, Approved)
+    assert (result.confidence, result.qty_usd) == (Decimal("0.65"), Decimal(1300))
+
+
+def test_a_decision_expires_just_after_its_age_limit():
+    order = an_order(decision_id=DecisionId("d1"), confidence=None)
+    on_time = the_facts(decision=a_decision(at_ms=NOW_MS - 60_000))
+    late = the_facts(decision=a_decision(at_ms=NOW_MS - 60_001))
+    assert isinstance(verdict(order, on_time), Approved)
+    assert refused_for(verdict(order, late)) is Reason.DECISION_EXPIRED
+
+
+def test_confidence_at_the_threshold_passes_and_below_it_does_not():
+    assert isinstance(verdict(an_order(confidence=Decimal("0.6"))), Approved)
+    below = verdict(an_order(confidence=Decimal("0.5999")))
+    assert refused_for(below) is Reason.LOW_CONFIDENCE
+    assert below.metadata == {"confidence": "0.5999", "threshold": "0.6"}
+
+
+@pytest.mark.parametrize(
+    "missing",
+    [{"book": None}, {"instrument": None}, {"drawdown": None}, {"book": a_book(received_ms=NOW_MS - 5001)}],
+    ids=["no book", "no filters", "no equity", "old price"],
+)
+def test_what_is_not_known_refuses(missing):
+    assert refused_for(verdict(facts=the_facts(**missing))) is Reason.MARKET_DATA_STALE
+
+
+def test_a_price_at_its_age_limit_passes():
+    assert isinstance(verdict(facts=the_facts(book=a_book(received_ms=NOW_MS - 5000))), Approved)
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [the_facts(risk_state=RiskState.LOCKED), the_facts(drawdown=Decimal("0.15"))],
+    ids=["latched", "reached now"],
+)
+def test_the_drawdown_lock_refuses_openings_and_lets_reductions_pass(facts):
+    assert refused_for(verdict(facts=facts)) is Reason.RISK_LOCKED
+    reducing = replace(facts, position_qty=Decimal(1))
+    assert isinstance(verdict(an_order(side=Side.SELL, reduce_only=True, confidence=None), reducing), Approved)
+
+
+def test_a_drawdown_just_under_the_limit_passes():
+    assert isinstance(verdict(facts=the_facts(drawdown=Decimal("0.1499"))), Approved)
+
+
+@pytest.mark.parametrize("qty", [Decimal(0), Decimal(1)], ids=["flat", "same side"])
+def test_a_reduce_only_order_needs_something_to_reduce(qty):
+    facts = the_facts(position_qty=qty)
+    assert refused_for(verdict(an_order(reduce_only=True), facts)) is Reason.NO_POSITION
+
+
+def test_a_reduction_is_clipped_to_the_position_and_not_scaled_by_confidence():
+    facts = the_facts(position_qty=Decimal("0.02"))
+    result = verdict(an_order(side=Side.SELL, reduce_only=True, confidence=None), facts)
+    assert isinstance(result, Approved)
+    assert result.qty_usd == 1200
+    assert [step.step for step in result.adjustments] == ["position"]
+
+
+def test_the_cap_clips_and_says_so():
+    result = verdict(facts=the_facts(pending_buy_usd=Decimal(4000)))
+    assert isinstance(result, Approved)
+    assert result.qty_usd == 1000
+    assert result.adjustments[1] == Adjustment(
+        step="symbol_cap", from_usd=Decimal(1800), to_usd=Decimal(1000), limit=Decimal(5000)
+    )
+
+
+def test_no_room_under_the_cap_refuses():
+    assert refused_for(verdict(facts=the_facts(pending_buy_usd=Decimal(5000)))) is Reason.SYMBOL_CAP
+
+
+def test_an_order_against_a_position_has_the_room_that_it_frees():
+    result = verdict(an_order(side=Side.SELL), the_facts(position_qty=Decimal("0.08"), pending_buy_usd=Decimal(200)))
+    assert isinstance(result, Approved)
+    assert result.qty_usd == 1800
+
+
+def test_what_is_left_must_reach_the_venues_minimum():
+    facts = the_facts(instrument=an_instrument(min_qty=Decimal("0.05")))
+    assert refused_for(verdict(facts=facts)) is Reason.MIN_NOTIONAL
+
+
+def test_the_first_reason_in_order_wins():
+    facts = the_facts(risk_state=RiskState.HALTED, book=None)
+    assert refused_for(verdict(an_order(confidence=Decimal("0.1")), facts)) is Reason.HALTED
+
+
+amounts = st.decimals(min_value=Decimal("0.01"), max_value=Decimal(10**9), places=2)
+confidences = st.decimals(min_value=0, max_value=1, places=4)
+positions = st.decimals(min_value=Decimal("-0.2"), max_value=Decimal("0.2"), places=3)
+
+
+@given(
+    requested=amounts,
+    confidence=confidences,
+    position=positions,
+    buys=st.decimals(min_value=0, max_value=6000, places=2),
+    side=st.sampled_from(Side),
+)
+def test_an_approved_order_never_passes_the_request_nor_the_cap(requested, confidence, position, buys, side):
+    facts = the_facts(position_qty=position, pending_buy_usd=buys, pending_sell_usd=buys)
+    result = verdict(an_order(requested_usd=requested, confidence=confidence, side=side), facts)
+    if isinstance(result, Approved):
+        assert 0 < result.qty_usd <= requested * confidence
+        assert position * 60_000 * side.sign + buys + result.qty_usd <= 5000
+        assert result.order.symbol == BTC
+
+
+@given(requested=amounts, low=confidences, high=confidences)
+def test_more_confidence_never_means_less(requested, low, high):
+    low, high = sorted((low, high))
+    small, large = (verdict(an_order(requested_usd=requested, confidence=value)) for value in (low, high))
+    if isinstance(small, Approved):
+        assert isinstance(large, Approved)
+        assert small.qty_usd <= large.qty_usd

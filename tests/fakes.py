@@ -1,0 +1,192 @@
+"""Stand-ins for the ports: small, in memory, and as strict as what they stand for."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from gateway.core.lifecycle import OPEN_STATES, ORDER_MOVES, RiskStatus
+from gateway.core.model import (
+    Book,
+    Decision,
+    DecisionId,
+    Fill,
+    Instrument,
+    OrderKey,
+    OrderLinkId,
+    OrderRecord,
+    OrderState,
+    Outcome,
+    Prediction,
+    RiskChange,
+    Symbol,
+)
+from gateway.core.risk import Approved
+from gateway.ports import Event, JournalUnavailableError, ModelUnavailableError, Step, VenueUnavailableError
+
+
+@dataclass
+class FakeClock:
+    at_ms: int = 1_700_000_000_000
+
+    def now_ms(self) -> int:
+        return self.at_ms
+
+
+@dataclass
+class FakeMarket:
+    books: dict[Symbol, Book]
+    instruments: dict[Symbol, Instrument]
+    source: str = "fake"
+
+    def book(self, symbol: Symbol) -> Book | None:
+        return self.books.get(symbol)
+
+    def instrument(self, symbol: Symbol) -> Instrument | None:
+        return self.instruments.get(symbol)
+
+
+@dataclass
+class FakeModel:
+    prediction: Prediction
+    names: tuple[str, ...] = ("mom_20", "rv_5", "rsi_14")
+    down: bool = False
+
+    async def feature_names(self) -> Sequence[str]:
+        if self.down:
+            raise ModelUnavailableError("down")
+        return self.names
+
+    async def predict(self, features: Sequence[float]) -> Prediction:
+        return (await self.predict_many([features]))[0]
+
+    async def predict_many(self, rows: Sequence[Sequence[float]]) -> Sequence[Prediction]:
+        if self.down:
+            raise ModelUnavailableError("down")
+        return [self.prediction for _ in rows]
+
+    async def ready(self) -> str | None:
+        return None if self.down else self.prediction.model_version
+
+
+@dataclass
+class FakeVenue:
+    """Fills whole at a fixed price, and remembers what it was sent."""
+
+    price: Decimal = Decimal(60_000)
+    answer: OrderState = OrderState.FILLED
+    dry_run: bool = True
+    unreachable: bool = False
+    submitted: list[Approved] = field(default_factory=list)
+    known: dict[OrderLinkId, Outcome] = field(default_factory=dict)
+
+    async def submit(self, approved: Approved) -> Outcome:
+        self.submitted.append(approved)
+        if self.answer is not OrderState.FILLED:
+            return Outcome(state=self.answer, detail="as told")
+        fill = Fill(price=self.price, qty=approved.qty_usd / self.price, fee_usd=approved.qty_usd * Decimal("0.00055"))
+        return Outcome(state=OrderState.FILLED, fills=(fill,))
+
+    async def find(self, order_link_id: OrderLinkId) -> Outcome | None:
+        if self.unreachable:
+            raise VenueUnavailableError("unreachable")
+        return self.known.get(order_link_id)
+
+
+@dataclass
+class FakeTicket:
+    kept: bool
+
+    async def durable(self) -> None:
+        if not self.kept:
+            raise JournalUnavailableError("full")
+
+
+@dataclass
+class FakeJournal:
+    """Keeps records in memory, and refuses a move of state that the lifecycle does not know."""
+
+    full: bool = False
+    full_after: int | None = None
+    records: list[OrderRecord] = field(default_factory=list)
+    decisions: dict[DecisionId, Decision] = field(default_factory=dict)
+    risk: list[RiskChange] = field(default_factory=list)
+    peak: Decimal | None = None
+
+    @asynccontextmanager
+    async def exclusive(self, account: str) -> AsyncIterator["FakeJournal"]:
+        yield self
+
+    def find(self, key: OrderKey) -> OrderRecord | None:
+        return self.find_order(key)
+
+    def stage(self, record: OrderRecord) -> FakeTicket:
+        if self.full or (self.full_after is not None and len(self.records) >= self.full_after):
+            return FakeTicket(kept=False)
+        earlier = self.find_order(record.order.key)
+        assert earlier is None or record.state in ORDER_MOVES[earlier.state], (earlier, record)
+        self.records.append(record)
+        return FakeTicket(kept=True)
+
+    async def append_decisions(self, decisions: Sequence[Decision]) -> None:
+        if self.full:
+            raise JournalUnavailableError("full")
+        self.decisions |= {decision.decision_id: decision for decision in decisions}
+
+    async def append_risk(self, change: RiskChange) -> None:
+        if self.full:
+            raise JournalUnavailableError("full")
+        self.risk.append(change)
+
+    def note_peak(self, peak_equity_usd: Decimal) -> None:
+        self.peak = peak_equity_usd
+
+    def find_decision(self, decision_id: DecisionId) -> Decision | None:
+        return self.decisions.get(decision_id)
+
+    def find_order(self, key: OrderKey) -> OrderRecord | None:
+        return next((record for record in reversed(self.records) if record.order.key == key), None)
+
+    def list_orders(
+        self, *, limit: int, before: int | None, symbol: Symbol | None
+    ) -> Sequence[tuple[int, OrderRecord]]:
+        newest = {record.order.key: (number, record) for number, record in enumerate(self.records, 1)}
+        rows = sorted(newest.values(), key=lambda row: -row[0])
+        wanted = [
+            row for row in rows if (before is None or row[0] < before) and symbol in {None, row[1].order.symbol}
+        ]
+        return wanted[:limit]
+
+    def open_orders(self) -> Sequence[OrderRecord]:
+        return [record for _, record in self.list_orders(limit=10**9, before=None, symbol=None) if record.state in OPEN_STATES]
+
+    def filled_orders(self) -> Sequence[OrderRecord]:
+        return [record for record in self.records if record.fills]
+
+    def risk_status(self) -> RiskStatus | None:
+        if not self.risk:
+            return None
+        last = self.risk[-1]
+        return RiskStatus(halted=last.halted, locked=last.locked, peak_equity_usd=self.peak or last.peak_equity_usd)
+
+    def risk_changes(self, limit: int) -> Sequence[RiskChange]:
+        return self.risk[::-1][:limit]
+
+    @asynccontextmanager
+    async def watch(self) -> AsyncIterator[AsyncIterator[Event]]:
+        async def nothing() -> AsyncIterator[Event]:
+            return
+            yield
+
+        yield nothing()
+
+    def health(self) -> tuple[bool, int]:
+        return not self.full, len(self.records)
+
+
+@dataclass
+class FakeTracer:
+    steps: list[Step] = field(default_factory=list)
+
+    def reached(self, step: Step, key: OrderKey) -> None:
+        self.steps.append(step)
