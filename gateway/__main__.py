@@ -7,8 +7,9 @@ import uvloop
 
 from gateway import __version__
 from gateway.logs import configure
+from gateway.ports import StartError
 from gateway.settings import TABLE, SettingsError, load
-from gateway.wiring import Gateway
+from gateway.wiring import serve
 
 
 def main() -> int:
@@ -27,7 +28,11 @@ def main() -> int:
         print(f"tollgate: the settings cannot be used: {faults}", file=sys.stderr)  # noqa: T201 - no log exists yet
         return 2
     configure(settings.log_level)
-    uvloop.run(Gateway(settings).run())
+    try:
+        uvloop.run(serve(settings))
+    except StartError as fault:
+        print(f"tollgate: the gateway cannot start: {fault}", file=sys.stderr)  # noqa: T201 - told like the settings' faults
+        return 2
     return 0
 
 

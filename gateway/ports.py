@@ -26,6 +26,10 @@ from gateway.core.model import (
 from gateway.core.risk import Approved
 
 
+class StartError(Exception):
+    """The gateway cannot start; the message says why, and what to do."""
+
+
 class JournalUnavailableError(Exception):
     """The journal could not keep a record: nothing of it was kept."""
 

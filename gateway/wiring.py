@@ -188,6 +188,11 @@ class Gateway:
         log.info("gateway_stopped")
 
 
+async def serve(settings: Settings) -> None:
+    """Build inside the running event loop, which the gRPC channel binds to, and serve."""
+    await Gateway(settings).run()
+
+
 class CrashTracer:
     """Kills the process at one labelled step, for crash tests; traces nothing when no step is named."""
 

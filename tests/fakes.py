@@ -152,13 +152,15 @@ class FakeJournal:
     ) -> Sequence[tuple[int, OrderRecord]]:
         newest = {record.order.key: (number, record) for number, record in enumerate(self.records, 1)}
         rows = sorted(newest.values(), key=lambda row: -row[0])
-        wanted = [
-            row for row in rows if (before is None or row[0] < before) and symbol in {None, row[1].order.symbol}
-        ]
+        wanted = [row for row in rows if (before is None or row[0] < before) and symbol in {None, row[1].order.symbol}]
         return wanted[:limit]
 
     def open_orders(self) -> Sequence[OrderRecord]:
-        return [record for _, record in self.list_orders(limit=10**9, before=None, symbol=None) if record.state in OPEN_STATES]
+        return [
+            record
+            for _, record in self.list_orders(limit=10**9, before=None, symbol=None)
+            if record.state in OPEN_STATES
+        ]
 
     def filled_orders(self) -> Sequence[OrderRecord]:
         return [record for record in self.records if record.fills]

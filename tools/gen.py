@@ -53,8 +53,10 @@ def generate(out: pathlib.Path) -> None:
     run(["--include_imports", f"--descriptor_set_out={out / 'descriptors.pb'}", *services, *ENVOY_EXTRA])
     with tempfile.TemporaryDirectory() as scratch:
         commented = pathlib.Path(scratch, "commented.pb")
-        run(["--include_imports", "--include_source_info", f"--descriptor_set_out={commented}", *services, *ENVOY_EXTRA])
-        import openapi
+        run(
+            ["--include_imports", "--include_source_info", f"--descriptor_set_out={commented}", *services, *ENVOY_EXTRA]
+        )
+        import openapi  # noqa: PLC0415 - it needs the code that was just generated
 
         (out / "openapi.yaml").write_text(openapi.render(commented.read_bytes()), encoding="utf8")
 

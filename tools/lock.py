@@ -10,8 +10,21 @@ def main() -> None:
     """Compile each set; the smaller ones constrain the larger."""
     for name in ("serve", "train", "bench", "dev"):
         subprocess.run(
-            ["uv", "pip", "compile", "--quiet", "--universal", "--python-version", "3.11", "--generate-hashes",
-             "--custom-compile-command", "make lock", f"{name}.in", "-o", f"{name}.lock"],
+            [
+                "uv",
+                "pip",
+                "compile",
+                "--quiet",
+                "--universal",
+                "--python-version",
+                "3.11",
+                "--generate-hashes",
+                "--custom-compile-command",
+                "make lock",
+                f"{name}.in",
+                "-o",
+                f"{name}.lock",
+            ],
             cwd=REQUIREMENTS,
             check=True,
         )

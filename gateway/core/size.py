@@ -14,7 +14,7 @@ MONEY_STEP = Decimal("0.00000001")
 
 def scaled_by_confidence(requested_usd: Decimal, confidence: Decimal) -> Decimal:
     """The request times the confidence, rounded down."""
-    return (requested_usd * confidence).quantize(MONEY_STEP, rounding=ROUND_DOWN).normalize()
+    return _rounded_down(requested_usd * confidence)
 
 
 def room_usd(*, cap_usd: Decimal, side: Side, position_usd: Decimal, pending_usd: Decimal) -> Decimal:
@@ -29,7 +29,7 @@ def room_usd(*, cap_usd: Decimal, side: Side, position_usd: Decimal, pending_usd
 
 def clipped(qty_usd: Decimal, limit_usd: Decimal) -> Decimal:
     """The smaller of the two, rounded down."""
-    return min(qty_usd, limit_usd.quantize(MONEY_STEP, rounding=ROUND_DOWN)).normalize()
+    return min(qty_usd, _rounded_down(limit_usd))
 
 
 def step(name: str, before_usd: Decimal, after_usd: Decimal, limit: Decimal) -> tuple[Adjustment, ...]:
@@ -37,3 +37,8 @@ def step(name: str, before_usd: Decimal, after_usd: Decimal, limit: Decimal) -> 
     if after_usd == before_usd:
         return ()
     return (Adjustment(step=name, from_usd=before_usd, to_usd=after_usd, limit=limit),)
+
+
+def _rounded_down(amount_usd: Decimal) -> Decimal:
+    """In whole steps, written without needless zeros or an exponent."""
+    return Decimal(format(amount_usd.quantize(MONEY_STEP, rounding=ROUND_DOWN).normalize(), "f"))

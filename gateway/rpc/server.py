@@ -18,6 +18,7 @@ from trading.v1 import (
     trade_pb2_grpc,
 )
 
+from gateway.ports import StartError
 from gateway.rpc.consensus import ConsensusServicer
 from gateway.rpc.json_edge import JsonEdgeServicer
 from gateway.rpc.risk import RiskServicer
@@ -32,6 +33,10 @@ SERVICES = (
     system_pb2.DESCRIPTOR.services_by_name["SystemService"].full_name,
     json_edge_pb2.DESCRIPTOR.services_by_name["JsonEdgeService"].full_name,
 )
+
+
+class ListenError(StartError):
+    """The address cannot be listened on; the message names it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +67,10 @@ class Server:
             ),
         )
         self._add_services()
-        self.port = self._server.add_insecure_port(address)
+        try:
+            self.port = self._server.add_insecure_port(address)
+        except RuntimeError as fault:
+            raise ListenError(f"cannot listen on {address}: is another gateway running there?") from fault
 
     async def start(self) -> None:
         """Serve; every service is SERVING, but the consensus until its model is known to answer."""

@@ -28,7 +28,7 @@ class _DuplicateKeyError(ValueError):
     pass
 
 
-def parse(body: bytes, message_type: type[MessageT]) -> MessageT | Failure:
+def parse(body: bytes, message_type: type[MessageT]) -> MessageT | Failure:  # noqa: PLR0911 - one for each fault
     """The message that `body` stands for; an empty body is an empty message."""
     try:
         document = json.loads(body.decode("utf-8") or "{}", object_pairs_hook=_unique)
@@ -56,7 +56,7 @@ def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
     return found
 
 
-def _misused_boolean(document: object, descriptor: Any) -> str | None:  # its two implementations share no type
+def _misused_boolean(document: object, descriptor: Any) -> str | None:  # noqa: ANN401 - its two kinds share no type
     """The first field that is no truth value and was given one: Python would take true for the number 1."""
     for name, value in document.items() if isinstance(document, dict) else ():
         found = descriptor.fields_by_camelcase_name.get(name) or descriptor.fields_by_name.get(name)

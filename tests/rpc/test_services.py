@@ -6,11 +6,11 @@ import json
 import grpc
 import pytest
 from builders import BTC, FEATURES, a_book, a_prediction
-from refusals import refused
 from google.api import httpbody_pb2
 from google.rpc import error_details_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+from refusals import refused
 from trading.v1 import (
     consensus_pb2,
     consensus_pb2_grpc,
@@ -377,9 +377,9 @@ class TestRateLimit:
             "429",
         )
         assert 1 <= int(told.trailing["retry-after"]) <= 120
-        usage = (await system_pb2_grpc.SystemServiceStub(running.channel).GetHealth(
-            system_pb2.GetHealthRequest()
-        )).rate_limit
+        usage = (
+            await system_pb2_grpc.SystemServiceStub(running.channel).GetHealth(system_pb2.GetHealthRequest())
+        ).rate_limit
         assert (usage.used, usage.max) == (3, 3)
 
     async def test_clients_behind_a_trusted_proxy_are_told_apart(self, running):

@@ -9,8 +9,11 @@ A migration, once released, is never changed: add another at the end.
 """
 
 import sqlite3
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
+
+from gateway.ports import StartError
 
 APPLICATION_ID: Final = 0x544F4C47
 """Marks the file as Tollgate's: "TOLG"."""
@@ -19,7 +22,7 @@ SQLITE_VERSION_MIN: Final = (3, 38, 0)
 """The first version with STRICT tables and JSON functions always built in."""
 
 BUSY_TIMEOUT_MS: Final = 400
-"""How long a write waits for another process's lock: a record that queues behind one such wait still fails within 1 s."""
+"""How long a write waits for another process's lock; a record that queues behind one such wait fails within 1 s."""
 
 READ_TIMEOUT_MS: Final = 100
 """How long a read waits; reads run on the event loop, and in WAL mode hardly ever wait."""
@@ -89,47 +92,41 @@ MIGRATIONS: Final = (
 """How the schema grows; `PRAGMA user_version` counts those that a file has."""
 
 
-class JournalUnusableError(Exception):
+class JournalUnusableError(StartError):
     """The journal cannot be opened as it is; the message says what to do."""
 
 
 def open_writer(path: Path) -> sqlite3.Connection:
     """A connection that writes durably, the schema brought up to date. Raises sqlite3.Error, JournalUnusableError."""
     _check_library()
-    connection = sqlite3.connect(path, isolation_level=None, timeout=BUSY_TIMEOUT_MS / 1000)
-    try:
+    with ExitStack() as on_fault:
+        connection = sqlite3.connect(path, isolation_level=None, timeout=BUSY_TIMEOUT_MS / 1000)
+        on_fault.callback(connection.close)
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute(f"PRAGMA journal_size_limit = {WAL_BYTES_KEPT}")
         _migrate(connection, path)
-    except BaseException:
-        connection.close()
-        raise
+        on_fault.pop_all()
     return connection
 
 
 def open_reader(path: Path) -> sqlite3.Connection:
-    """A connection that only reads, of a journal with the current schema. Raises sqlite3.Error, JournalUnusableError.
+    """A connection that only reads, the schema being current. Raises sqlite3.Error, JournalUnusableError."""
+    return _checked_reader(path, "mode=ro")
 
-    A file that nobody writes, in a folder that cannot be written, has no
-    write-ahead log and can have none: such a file is read as immutable.
+
+def open_for_inspection(path: Path) -> sqlite3.Connection:
+    """As `open_reader`, also where SQLite cannot make the files of its write-ahead log: a read-only copy.
+
+    Such a copy is read as immutable, which is right only as long as no process
+    writes it: a journal that is written always has its log beside it.
     """
-    _check_library()
-    connection = _connect_reader(f"{path.absolute().as_uri()}?mode=ro")
     try:
-        version = schema_version(connection, path)
+        return open_reader(path)
     except sqlite3.OperationalError:
-        connection.close()
         if not path.is_file() or path.with_name(f"{path.name}-wal").exists():
             raise
-        connection = _connect_reader(f"{path.absolute().as_uri()}?mode=ro&immutable=1")
-        version = schema_version(connection, path)
-    if version != len(MIGRATIONS):
-        connection.close()
-        raise JournalUnusableError(
-            f"{path} has schema version {version} and this Tollgate reads {len(MIGRATIONS)}. Start the gateway once."
-        )
-    return connection
+        return _checked_reader(path, "mode=ro&immutable=1")
 
 
 def schema_version(connection: sqlite3.Connection, path: Path) -> int:
@@ -153,14 +150,27 @@ def _check_library() -> None:
         raise JournalUnusableError(f"SQLite {sqlite3.sqlite_version} is too old. Use Python with {needed} or newer.")
 
 
-def _connect_reader(uri: str) -> sqlite3.Connection:
-    return sqlite3.connect(uri, uri=True, isolation_level=None, timeout=READ_TIMEOUT_MS / 1000)
+def _checked_reader(path: Path, query: str) -> sqlite3.Connection:
+    _check_library()
+    uri = f"{path.absolute().as_uri()}?{query}"
+    with ExitStack() as on_fault:
+        connection = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=READ_TIMEOUT_MS / 1000)
+        on_fault.callback(connection.close)
+        _require_current(schema_version(connection, path), path)
+        on_fault.pop_all()
+    return connection
+
+
+def _require_current(version: int, path: Path) -> None:
+    if version != len(MIGRATIONS):
+        raise JournalUnusableError(
+            f"{path} has schema version {version}; {len(MIGRATIONS)} is needed. Start the gateway on it once."
+        )
 
 
 def _migrate(connection: sqlite3.Connection, path: Path) -> None:
     """Apply the migrations that the file lacks, each in a transaction of its own."""
     version = schema_version(connection, path)
     for number, script in enumerate(MIGRATIONS[version:], start=version + 1):
-        connection.executescript(
-            f"BEGIN IMMEDIATE; {script} PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {number}; COMMIT;"
-        )
+        marks = f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {number};"
+        connection.executescript(f"BEGIN IMMEDIATE; {script} {marks} COMMIT;")

@@ -1,0 +1,107 @@
+"""Reads of the journal on the event loop: a connection of its own, microseconds each, only what is durable."""
+
+import sqlite3
+from collections.abc import Callable, Sequence
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from gateway.adapters.journal_sqlite.schema import JournalUnusableError, open_reader
+from gateway.core.json_fields import RecordFormatError
+from gateway.core.lifecycle import RiskStatus
+from gateway.core.model import Decision, DecisionId, OrderKey, OrderRecord, RiskChange, Symbol
+from gateway.core.records import decision_from, order_from, risk_from
+from gateway.ports import JournalUnavailableError
+
+_NUMBER_MAX: Final = 2**63 - 1
+_T = TypeVar("_T")
+
+_ORDERS = "SELECT orders.number, records.body FROM orders JOIN records ON records.seq = orders.last_seq "
+
+
+class JournalReader:
+    """Answers questions from the file; every method raises JournalUnavailableError when it cannot be read."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._connection: sqlite3.Connection | None = None
+
+    def open(self) -> sqlite3.Connection:
+        """Connect. Raises sqlite3.Error, JournalUnusableError."""
+        self._connection = open_reader(self._path)
+        return self._connection
+
+    def close(self) -> None:
+        """Disconnect; the next read would connect anew."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def decision(self, decision_id: DecisionId) -> Decision | None:
+        """A recorded decision."""
+        sql = "SELECT body FROM records WHERE kind = 'decision' AND subject = ? ORDER BY seq DESC LIMIT 1"
+        return next(iter(self._read(sql, (decision_id,), lambda row: decision_from(row[0]))), None)
+
+    def order(self, key: OrderKey) -> OrderRecord | None:
+        """The newest record of an order."""
+        return next(iter(self._read(_ORDERS + "WHERE orders.key = ?", (key,), _order)), None)
+
+    def orders(self, *, limit: int, before: int | None, symbol: Symbol | None) -> Sequence[tuple[int, OrderRecord]]:
+        """Orders with their numbers, newest first, older than number `before`."""
+        newest_first = "AND orders.number < ? ORDER BY orders.number DESC LIMIT ?"
+        below = _NUMBER_MAX if before is None else before
+        if symbol is None:
+            return self._read(_ORDERS + "WHERE TRUE " + newest_first, (below, max(limit, 0)), _numbered_order)
+        return self._read(
+            _ORDERS + "WHERE orders.symbol = ? " + newest_first, (symbol, below, max(limit, 0)), _numbered_order
+        )
+
+    def open_orders(self) -> Sequence[OrderRecord]:
+        """Orders that are pending or unknown, oldest first."""
+        return self._read(_ORDERS + "WHERE orders.state IN ('pending', 'unknown') ORDER BY orders.number", (), _order)
+
+    def filled_orders(self) -> Sequence[OrderRecord]:
+        """Orders with fills, in the order in which they were filled."""
+        return self._read(_ORDERS + "WHERE orders.filled = 1 ORDER BY orders.last_seq", (), _order)
+
+    def risk_status(self) -> RiskStatus | None:
+        """The latches of the newest risk record and the noted peak; None in a new journal."""
+        sql = (
+            "SELECT peak_equity_usd, (SELECT body FROM records WHERE kind = 'risk' ORDER BY seq DESC LIMIT 1)"
+            " FROM notes WHERE id = 1"
+        )
+        return next(iter(self._read(sql, (), _risk_status)), None)
+
+    def risk_changes(self, limit: int) -> Sequence[RiskChange]:
+        """The newest moves of the risk state, newest first."""
+        sql = "SELECT body FROM records WHERE kind = 'risk' ORDER BY seq DESC LIMIT ?"
+        return self._read(sql, (max(limit, 0),), lambda row: risk_from(row[0]))
+
+    def _read(self, sql: str, values: Sequence[object], make: Callable[[Any], _T]) -> Sequence[_T]:
+        """All rows of a query, made into what they stand for."""
+        try:
+            connection = self._connection or self.open()
+            return [make(row) for row in connection.execute(sql, values)]
+        except (sqlite3.Error, OSError, JournalUnusableError) as fault:
+            self.close()
+            raise JournalUnavailableError(f"the journal cannot be read: {fault}") from fault
+        except RecordFormatError as fault:
+            raise JournalUnavailableError(f"the journal is damaged: {fault}. Run tollgate doctor.") from fault
+
+
+def _order(row: tuple[int, str]) -> OrderRecord:
+    return order_from(row[1])
+
+
+def _numbered_order(row: tuple[int, str]) -> tuple[int, OrderRecord]:
+    return row[0], order_from(row[1])
+
+
+def _risk_status(row: tuple[str, str | None]) -> RiskStatus:
+    peak_usd, body = row
+    change = risk_from(body) if body is not None else None
+    return RiskStatus(
+        halted=change is not None and change.halted,
+        locked=change is not None and change.locked,
+        peak_equity_usd=Decimal(peak_usd),
+    )

@@ -1,0 +1,119 @@
+"""What Bybit's public messages say, checked: texts are bounded, numbers plain decimals, prices positive.
+
+Shapes: Bybit v5, WebSocket topic orderbook and REST /v5/market/instruments-info, category linear.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+
+from gateway.core.model import Instrument, Symbol
+
+LEVELS_MAX = 1_000
+"""Levels of one side that are kept or read at most; the stream sends 50."""
+TEXT_MAX = 30
+"""Longest number text that is read."""
+
+_PLAIN = re.compile(r"[0-9]{1,15}(\.[0-9]{1,14})?", re.ASCII)
+
+
+class BadMessageError(Exception):
+    """What the exchange sent cannot be used; the text says why, without repeating it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Update:
+    """One orderbook message, checked."""
+
+    snapshot: bool
+    update_id: int
+    exchange_ms: int
+    """When the matching engine made it."""
+    bids: list[tuple[Decimal, Decimal]]
+    """Price and quantity; quantity 0 removes the level."""
+    asks: list[tuple[Decimal, Decimal]]
+
+
+def parse_update(message: Mapping[str, object]) -> Update:
+    """Check an orderbook message. Raises BadMessageError."""
+    content = message.get("data")
+    if not isinstance(content, dict) or message.get("type") not in ("snapshot", "delta"):
+        raise BadMessageError("no orderbook message")
+    return Update(
+        snapshot=message["type"] == "snapshot",
+        update_id=_whole(content.get("u")),
+        exchange_ms=_whole(message.get("cts")),
+        bids=_levels(content.get("b")),
+        asks=_levels(content.get("a")),
+    )
+
+
+def parse_instrument(symbol: Symbol, answer: object) -> Instrument | None:
+    """The filters in an instruments-info answer; None when the symbol does not trade. Raises BadMessageError."""
+    if not isinstance(answer, dict) or answer.get("retCode") != 0:
+        raise BadMessageError("instruments-info was refused")
+    row = _row(answer, symbol)
+    if row is None or row.get("status") != "Trading":
+        return None
+    lots, prices = row.get("lotSizeFilter"), row.get("priceFilter")
+    if not isinstance(lots, dict) or not isinstance(prices, dict):
+        raise BadMessageError("instruments-info has no filters")
+    return Instrument(
+        symbol=symbol,
+        qty_step=_positive(lots.get("qtyStep")),
+        min_qty=_positive(lots.get("minOrderQty")),
+        max_market_qty=_positive(lots.get("maxMktOrderQty")),
+        min_notional_usd=_positive(lots.get("minNotionalValue")),
+        tick_size=_positive(prices.get("tickSize")),
+    )
+
+
+def _row(answer: Mapping[str, object], symbol: Symbol) -> Mapping[str, object] | None:
+    result = answer.get("result")
+    rows = result.get("list") if isinstance(result, dict) else None
+    if not isinstance(rows, list):
+        raise BadMessageError("instruments-info has no list")
+    return next((row for row in rows if isinstance(row, dict) and row.get("symbol") == symbol), None)
+
+
+def _levels(rows: object) -> list[tuple[Decimal, Decimal]]:
+    if not isinstance(rows, list) or len(rows) > LEVELS_MAX:
+        raise BadMessageError("the levels are no list, or too long")
+    return [_level(row) for row in rows]
+
+
+def _level(row: object) -> tuple[Decimal, Decimal]:
+    if not isinstance(row, list) or len(row) != 2:  # noqa: PLR2004 - price and quantity
+        raise BadMessageError("a level is no pair")
+    return _positive(row[0]), _decimal(row[1])
+
+
+def _positive(text: object) -> Decimal:
+    value = _decimal(text)
+    if not value:
+        raise BadMessageError("a number that must be positive is zero")
+    return value
+
+
+def _decimal(text: object) -> Decimal:
+    """A plain decimal: no sign, no exponent, no NaN, so finite and not negative."""
+    if not isinstance(text, str) or len(text) > TEXT_MAX or not _PLAIN.fullmatch(text):
+        raise BadMessageError("a number is no plain decimal text")
+    return Decimal(text)
+
+
+def _whole(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise BadMessageError("a sequence number or time is no whole number")
+    return value
+
+
+def parse_json(text: str) -> object:
+    """Any JSON value. Raises BadMessageError."""
+    try:
+        value: object = json.loads(text)
+    except (ValueError, RecursionError) as fault:
+        raise BadMessageError("no JSON") from fault
+    return value

@@ -1,0 +1,230 @@
+"""The audit of a journal: whether its records are whole and lawful, and what they add up to.
+
+Checked of each record, in order: its number follows, it links to the digest before
+it, its digest is that of its columns, its body reads and agrees with its columns,
+and an order's move is one of lifecycle.ORDER_MOVES. Checked at the end: that no newest
+records are missing, and that the projected orders are a fold of the records.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Final
+
+from gateway.core.chain import GENESIS_DIGEST, record_digest
+from gateway.core.json_fields import RecordFormatError
+from gateway.core.ledger import Ledger
+from gateway.core.lifecycle import OPEN_STATES, ORDER_MOVES
+from gateway.core.model import ZERO, Decision, OrderRecord, OrderState, RiskChange, RiskState
+from gateway.core.records import decision_from, order_from, risk_from
+
+FAULTS_MAX: Final = 20
+"""The first faults are told; one cause often breaks much after it."""
+
+FIRST_STATES: Final = frozenset({OrderState.PENDING, OrderState.REFUSED})
+"""What an order's first record can say."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredRecord:
+    """One record as the journal holds it, believed in nothing."""
+
+    seq: int
+    kind: str
+    subject: str
+    at_ms: int
+    body: str
+    prev_digest: bytes
+    digest: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProjectedOrder:
+    """One row of the projection of orders."""
+
+    key: str
+    number: int
+    """The number of the order's first record."""
+    last_seq: int
+    symbol: str
+    state: str
+    filled: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """One thing that is wrong; seq is the record's number, None when no single record is at fault."""
+
+    seq: int | None
+    problem: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditReport:
+    """What an audit found."""
+
+    faults: Sequence[Fault]
+    """Empty when all is well; the first FAULTS_MAX, the first broken record first."""
+    records: int
+    kinds: Mapping[str, int]
+    """Records by kind."""
+    states: Mapping[str, int]
+    """Orders by their newest state."""
+    open_orders: Sequence[OrderRecord]
+    ledger: Ledger
+    """From the fills, starting at zero: its equity basis is what was earned and paid."""
+    risk_state: RiskState
+    last_seq: int
+    head_digest: bytes
+    """The digest of the newest record: noted elsewhere, it proves all that came before."""
+
+    @property
+    def ok(self) -> bool:
+        """True when nothing is wrong."""
+        return not self.faults
+
+
+def audit(records: Iterable[StoredRecord], orders: Iterable[ProjectedOrder], highest_seq: int) -> AuditReport:
+    """Audit a journal; `highest_seq` is the highest number that it ever gave, 0 when it gave none."""
+    fold = _Fold()
+    for record in records:
+        fold.take(record)
+    fold.check_end(highest_seq)
+    fold.check_projection(orders)
+    return fold.report()
+
+
+class _Fold:
+    """The state of an audit under way."""
+
+    def __init__(self) -> None:
+        self._faults: list[Fault] = []
+        self._seq = 0
+        self._digest = GENESIS_DIGEST
+        self._kinds: Counter[str] = Counter()
+        self._orders: dict[str, ProjectedOrder] = {}
+        self._open: dict[str, OrderRecord] = {}
+        self._ledger = Ledger(start_usd=ZERO)
+        self._risk_state = RiskState.ACTIVE
+
+    def take(self, record: StoredRecord) -> None:
+        """Check one record, and go on from what it says of itself, so that one break is told once."""
+        self._kinds[record.kind] += 1
+        problem = self._chain_problem(record)
+        self._seq, self._digest = record.seq, record.digest
+        try:
+            problem = self._body_problem(record) or problem
+        except RecordFormatError as fault:
+            problem = problem or str(fault)
+        if problem:
+            self._fault(record.seq, problem)
+
+    def check_end(self, highest_seq: int) -> None:
+        """Check that the newest records are there."""
+        if highest_seq != self._seq:
+            self._fault(None, f"the journal ends with record {self._seq}, but has given out number {highest_seq}")
+
+    def check_projection(self, orders: Iterable[ProjectedOrder]) -> None:
+        """Check that the projection says what the records say."""
+        missing = dict(self._orders)
+        for row in orders:
+            expected = missing.pop(row.key, None)
+            if row != expected:
+                self._fault(row.number, f"the projected order {row.key!r} is not what its records make it")
+        for key, order in missing.items():
+            self._fault(order.number, f"the order {key!r} is missing from the projection")
+
+    def report(self) -> AuditReport:
+        return AuditReport(
+            faults=self._faults,
+            records=self._kinds.total(),
+            kinds=dict(self._kinds),
+            states=dict(Counter(order.state for order in self._orders.values())),
+            open_orders=tuple(self._open.values()),
+            ledger=self._ledger,
+            risk_state=self._risk_state,
+            last_seq=self._seq,
+            head_digest=self._digest,
+        )
+
+    def _fault(self, seq: int | None, problem: str) -> None:
+        if len(self._faults) < FAULTS_MAX:
+            self._faults.append(Fault(seq=seq, problem=problem))
+
+    def _chain_problem(self, record: StoredRecord) -> str | None:
+        if record.seq != self._seq + 1:
+            return f"its number does not follow {self._seq}: records are missing or were put in"
+        if record.prev_digest != self._digest:
+            return "it does not link to the record before it"
+        digest = record_digest(
+            self._digest,
+            seq=record.seq,
+            kind=record.kind,
+            subject=record.subject,
+            at_ms=record.at_ms,
+            body=record.body,
+        )
+        return None if digest == record.digest else "its digest is not that of its columns: one of them was changed"
+
+    def _body_problem(self, record: StoredRecord) -> str | None:
+        """Read the body into the fold; what in it is wrong. Raises RecordFormatError."""
+        match record.kind:
+            case "order":
+                return self._take_order(record, order_from(record.body))
+            case "decision":
+                return _decision_problem(record, decision_from(record.body))
+            case "risk":
+                return self._take_risk(record, risk_from(record.body))
+            case unknown:
+                return f"its kind {unknown!r} is not known"
+
+    def _take_risk(self, record: StoredRecord, change: RiskChange) -> str | None:
+        self._risk_state = change.to_state
+        return None if record.at_ms == change.at_ms else "its time is not that of its body"
+
+    def _take_order(self, record: StoredRecord, order: OrderRecord) -> str | None:
+        key = str(order.order.key)
+        earlier = self._orders.get(key)
+        problem = self._order_problem(record, order, earlier)
+        if order.fills and not (earlier and earlier.filled):
+            self._ledger = self._ledger.applied(order.order.symbol, order.order.side, order.fills)
+        self._orders[key] = ProjectedOrder(
+            key=key,
+            number=earlier.number if earlier else record.seq,
+            last_seq=record.seq,
+            symbol=earlier.symbol if earlier else str(order.order.symbol),
+            state=order.state.value,
+            filled=bool(order.fills),
+        )
+        if order.state in OPEN_STATES:
+            self._open[key] = order
+        else:
+            self._open.pop(key, None)
+        return problem
+
+    def _order_problem(self, record: StoredRecord, order: OrderRecord, earlier: ProjectedOrder | None) -> str | None:
+        if (record.subject, record.at_ms) != (order.order.key, order.updated_ms):
+            return "its key or time is not that of its body"
+        if earlier is None:
+            return None if order.state in FIRST_STATES else f"an order cannot begin as {order.state.value}"
+        was = self._open.get(record.subject)
+        if was is None or not _may_follow(was.state, order.state):
+            return f"an order cannot move from {earlier.state} to {order.state.value}"
+        same = (was.order, was.order_link_id, was.created_ms) == (order.order, order.order_link_id, order.created_ms)
+        return None if same else "it changes what was ordered"
+
+
+def _may_follow(was: OrderState, state: OrderState) -> bool:
+    """A move of the table, or another look at an open order that learned nothing."""
+    return state in ORDER_MOVES[was] or (state is was and was in OPEN_STATES)
+
+
+def _decision_problem(record: StoredRecord, decision: Decision) -> str | None:
+    same = (record.subject, record.at_ms) == (decision.decision_id, decision.at_ms)
+    return None if same else "its id or time is not that of its body"
+
+
+def earned_usd(ledger: Ledger) -> Decimal:
+    """What closed trades have earned, fees taken off: what the journal adds to the starting equity."""
+    return ledger.realised_usd - ledger.fees_usd

@@ -1,0 +1,1 @@
+"""The model service: calibrated consensus of an ensemble, over the Open Inference Protocol and strict JSON."""

@@ -1,0 +1,1 @@
+"""The wire side: convert, call, convert."""

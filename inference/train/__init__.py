@@ -1,0 +1,1 @@
+"""Offline training of models. Nothing that serves imports this package."""

@@ -1,0 +1,42 @@
+"""The market's time: the wall clock, possibly faster, possibly frozen."""
+
+import time
+from collections.abc import Callable
+
+
+def wall_ms() -> int:
+    """Unix milliseconds."""
+    return time.time_ns() // 1_000_000
+
+
+class MarketClock:
+    """Time as the market lives it: starts at the wall time and runs `speed` times as fast.
+
+    Freezing stops the market, not the clock: `now_ms` goes on, `market_ms` stands still until thawed.
+    """
+
+    def __init__(self, *, speed: float = 1.0, wall: Callable[[], int] = wall_ms) -> None:
+        self._wall = wall
+        self._speed = speed
+        self._started_ms = wall()
+        self._frozen_ms: int | None = None
+
+    @property
+    def frozen(self) -> bool:
+        """Whether the market stands still."""
+        return self._frozen_ms is not None
+
+    def now_ms(self) -> int:
+        """What the server's clock says, Unix milliseconds."""
+        return self._started_ms + int((self._wall() - self._started_ms) * self._speed)
+
+    def market_ms(self) -> int:
+        """The moment at which the market is: now, or when it was frozen."""
+        return self.now_ms() if self._frozen_ms is None else self._frozen_ms
+
+    def freeze(self, *, frozen: bool) -> None:
+        """Stop the market where it is, or let it catch up with the clock."""
+        if not frozen:
+            self._frozen_ms = None
+        elif self._frozen_ms is None:
+            self._frozen_ms = self.now_ms()

@@ -1,0 +1,158 @@
+"""Bybit's public REST endpoints, category linear.
+
+Business errors answer HTTP 200 with Bybit's retCode; a wrong path is a 404.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TypeAlias
+
+from aiohttp import web
+
+from simulator.book import LEVELS_MAX
+from simulator.exchange import INTERVALS, Exchange
+from simulator.market import SymbolMarket
+from simulator.process import MINUTE_MS, SLOT_MS
+from simulator.shapes import (
+    Json,
+    envelope,
+    instrument_info,
+    kline_row,
+    rest_book,
+    rest_ticker,
+    rest_trade,
+    server_time,
+)
+
+PARAMETER_ERROR = 10001
+ROUTE_NOT_FOUND = 10017
+LIMIT_MAX = 1_000
+INTEGER_DIGITS_MAX = 15
+
+EXCHANGE = web.AppKey("exchange", Exchange)
+
+Query: TypeAlias = Mapping[str, str]
+Endpoint: TypeAlias = Callable[[Exchange, Query], Json]
+
+
+class ParameterError(Exception):
+    """A query parameter is missing or wrong; the text is what Bybit's retMsg would say."""
+
+
+def routes() -> list[web.RouteDef]:
+    """All public market endpoints."""
+    endpoints: dict[str, Endpoint] = {
+        "time": _time,
+        "instruments-info": _instruments_info,
+        "kline": _kline,
+        "tickers": _tickers,
+        "orderbook": _orderbook,
+        "recent-trade": _recent_trade,
+    }
+    return [web.get(f"/v5/market/{name}", _handler(endpoint)) for name, endpoint in endpoints.items()]
+
+
+def _handler(endpoint: Endpoint) -> Callable[[web.Request], Awaitable[web.Response]]:
+    async def handle(request: web.Request) -> web.Response:
+        exchange = request.app[EXCHANGE]
+        now_ms = exchange.clock.now_ms()
+        try:
+            body = envelope(endpoint(exchange, request.query), now_ms=now_ms)
+        except ParameterError as error:
+            body = envelope({}, now_ms=now_ms, code=PARAMETER_ERROR, message=str(error))
+        return web.json_response(body)
+
+    return handle
+
+
+@web.middleware
+async def unknown_routes(
+    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+) -> web.StreamResponse:
+    """Give a wrong path or method the envelope as well."""
+    try:
+        return await handler(request)
+    except (web.HTTPNotFound, web.HTTPMethodNotAllowed) as error:
+        now_ms = request.app[EXCHANGE].clock.now_ms()
+        body = envelope({}, now_ms=now_ms, code=ROUTE_NOT_FOUND, message="Route not found.")
+        return web.json_response(body, status=error.status)
+
+
+def _time(exchange: Exchange, _query: Query) -> Json:
+    return server_time(exchange.clock.now_ms())
+
+
+def _instruments_info(exchange: Exchange, query: Query) -> Json:
+    _require_linear(query)
+    _integer(query, "limit", default=500, least=1, most=LIMIT_MAX)
+    listed = [_market(exchange, query)] if "symbol" in query else exchange.markets.values()
+    rows = [instrument_info(market.instrument) for market in listed]
+    return {"category": "linear", "list": rows, "nextPageCursor": ""}
+
+
+def _kline(exchange: Exchange, query: Query) -> Json:
+    if query.get("category", "linear") != "linear":
+        raise ParameterError("params error: category invalid")
+    market = _market(exchange, query)
+    interval = query.get("interval", "")
+    if interval not in INTERVALS:
+        raise ParameterError("params error: interval invalid")
+    at_ms = exchange.clock.market_ms()
+    limit = _integer(query, "limit", default=200, least=1, most=LIMIT_MAX)
+    end_ms = min(_integer(query, "end", default=at_ms, least=0), at_ms)
+    span_ms = INTERVALS[interval] * MINUTE_MS
+    # Where the range holds more than `limit` candles, the newest of them are returned.
+    latest_start = (end_ms // span_ms - limit + 1) * span_ms
+    start_ms = max(_integer(query, "start", default=0, least=0), latest_start)
+    bars = market.candles(interval_minutes=INTERVALS[interval], first_ms=start_ms, last_ms=end_ms, at_ms=at_ms)
+    rows = [kline_row(market.instrument, bar) for bar in reversed(bars)]
+    return {"symbol": market.instrument.symbol, "category": "linear", "list": rows}
+
+
+def _tickers(exchange: Exchange, query: Query) -> Json:
+    _require_linear(query)
+    listed = [_market(exchange, query)] if "symbol" in query else exchange.markets.values()
+    at_ms = exchange.clock.market_ms()
+    rows = [rest_ticker(market, exchange.day(market.instrument.symbol), at_ms) for market in listed]
+    return {"category": "linear", "list": rows}
+
+
+def _orderbook(exchange: Exchange, query: Query) -> Json:
+    _require_linear(query)
+    market = _market(exchange, query)
+    limit = _integer(query, "limit", default=25, least=1, most=LEVELS_MAX)
+    at_ms = exchange.clock.market_ms()
+    book = market.book(at_ms, limit)
+    return rest_book(market.instrument, book, update_id=at_ms // SLOT_MS, now_ms=at_ms)
+
+
+def _recent_trade(exchange: Exchange, query: Query) -> Json:
+    _require_linear(query)
+    market = _market(exchange, query)
+    limit = _integer(query, "limit", default=500, least=1, most=LIMIT_MAX)
+    at_ms = exchange.clock.market_ms()
+    trades = market.trades(after_ms=at_ms - limit * SLOT_MS, at_ms=at_ms)
+    return {"category": "linear", "list": [rest_trade(market.instrument, trade) for trade in reversed(trades)]}
+
+
+def _require_linear(query: Query) -> None:
+    if query.get("category") != "linear":
+        raise ParameterError("params error: category invalid")
+
+
+def _market(exchange: Exchange, query: Query) -> SymbolMarket:
+    market = exchange.markets.get(query.get("symbol", ""))
+    if market is None:
+        raise ParameterError("params error: symbol invalid")
+    return market
+
+
+def _integer(query: Query, name: str, *, default: int, least: int, most: int | None = None) -> int:
+    text = query.get(name)
+    if text is None:
+        return default
+    if not (text.isascii() and text.isdigit() and len(text) <= INTEGER_DIGITS_MAX):
+        raise ParameterError(f"params error: {name} invalid")
+    value = int(text)
+    if value < least or (most is not None and value > most):
+        raise ParameterError(f"params error: {name} invalid")
+    return value
