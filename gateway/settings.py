@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from gateway.core.model import Symbol
+from gateway.ports import Step
 
 
 class SettingsError(Exception):
@@ -283,7 +284,7 @@ TABLE: tuple[Setting, ...] = (
     Setting(
         name="CRASH_AT",
         default="",
-        parse=str,
+        parse=_one_of("", *Step),
         meaning="For crash tests: the labelled step of the order path at which the process kills itself.",
     ),
 )

@@ -65,7 +65,7 @@ def a_change(**changes: Any) -> RiskChange:
         "actor": "ada",
         "reason": "drill",
         "equity_usd": Decimal("99000.5"),
-        "peak_equity_usd": Decimal("100000"),
+        "peak_equity_usd": Decimal(100_000),
         "at_ms": NOW_MS,
     }
     return RiskChange(**values | changes)

@@ -10,7 +10,7 @@ import sys
 from gateway.core.lifecycle import ORDER_MOVES
 from gateway.core.reasons import CODES, Reason
 from gateway.settings import TABLE as GATEWAY
-from inference.settings import TABLE as MODEL_SERVICE
+from inference.settings import SETTINGS as MODEL_SERVICE
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 PROTO = ROOT / "proto/trading/v1/errors.proto"
@@ -65,7 +65,10 @@ def _meaning(reason: Reason) -> str:
 
 def _settings() -> str:
     rows = [f"| gateway | `{row.name}` | {_code(row.default)} | {row.meaning} |" for row in GATEWAY]
-    rows += [f"| model service | `{row.name}` | {_code(row.default)} | {row.meaning} |" for row in MODEL_SERVICE]
+    rows += [
+        f"| model service | `{row.name}` | {_code(row.default)} | {row.meaning} ({row.unit}) |"
+        for row in MODEL_SERVICE.values()
+    ]
     return _page(
         "Settings",
         "Environment variables, read once at the start; every fault is reported together, and nothing starts with one.",

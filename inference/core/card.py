@@ -2,7 +2,7 @@
 
 A card is `card.json` beside `model.onnx`. The service starts only when the card is whole and
 tells the truth about the graph beside it; every fault is named at once. The keys of the file are
-the fields of `Card`; inference/train/export.py writes it through `card_text`.
+the fields of `Card`; inference/train/demo.py writes it through `card_text`.
 """
 
 import json
@@ -58,6 +58,7 @@ class Card:
     data_source: str
     sha256: str
     members: tuple[str, ...]
+    export_method: str
     calibration_method: str
     confidence_slope: float
     calibration: Mapping[str, float]

@@ -9,14 +9,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.adapters.model_onnx import OnnxEnsemble, load_ensemble
+from inference.adapters.model_onnx import load_ensemble
 from inference.core.card import Card, CardFeature, card_text
-from inference.core.consensus import assemble_rows, confidence, favours_long, mean_consensus
+from inference.core.consensus import Ensemble, assemble_rows, confidence, favours_long, mean_consensus
 from inference.core.features import KNOWN
 from inference.core.refusal import Refused
 from inference.train.bars import HOUR_MS, Bars
 from inference.train.calibrate import METHOD, confidence_slope, figures
 from inference.train.examples import HORIZON_BARS, Split, split_examples
+from inference.train.export import METHOD as EXPORT_METHOD
 from inference.train.export import build_graph
 from inference.train.members import MEMBER_NAMES, Members, fit_members
 
@@ -29,7 +30,7 @@ _DESCRIPTION = (
     "design. It says nothing about any real market: do not trade on it."
 )
 _LABEL = "the next hourly close is above this bar's close"
-_LIBRARIES = ("numpy", "scikit-learn", "onnx", "onnxruntime")
+_LIBRARIES = ("numpy", "scikit-learn", "skl2onnx", "onnx", "onnxruntime")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +59,7 @@ def train_demo(bars: Bars, *, models: Path, version: str) -> Trained:
     (folder / "model.onnx").write_bytes(graph)
     (folder / "card.json").write_text(card_text(card), encoding="utf-8")
     rows = _export_rows(split)
-    difference = _prove_export(load_ensemble(models, MODEL_NAME, version), members, rows, slope)
+    difference = prove_export(load_ensemble(models, MODEL_NAME, version), members, rows, slope)
     return Trained(folder=folder, card=card, export_difference=difference, export_rows=rows.shape[0])
 
 
@@ -83,6 +84,7 @@ def _card(bars: Bars, split: Split, *, version: str, slope: float, sha256: str, 
         data_source=bars.source,
         sha256=sha256,
         members=MEMBER_NAMES,
+        export_method=EXPORT_METHOD,
         calibration_method=METHOD,
         confidence_slope=round(slope, 6),
         calibration=measured,
@@ -101,7 +103,7 @@ def _export_rows(split: Split) -> NDArray[np.float32]:
     return np.concatenate([market, drawn.astype(np.float32)])
 
 
-def _prove_export(ensemble: OnnxEnsemble, members: Members, X: NDArray[np.float32], slope: float) -> float:
+def prove_export(ensemble: Ensemble, members: Members, X: NDArray[np.float32], slope: float) -> float:
     """The largest difference between the graph and the fitted members. Raises ValueError when they disagree."""
     scores = ensemble.score(X)
     fitted = members.probabilities(X)

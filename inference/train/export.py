@@ -1,74 +1,48 @@
-"""The whole ensemble as one small ONNX graph, and the proof that it computes what was fitted.
+"""The whole ensemble as one ONNX graph, exported by skl2onnx.
 
-The graph, written node by node so that it stays small and quick:
+skl2onnx converts each fitted member, its scaler included, into a graph of its own. They are laid side by side over one
+input, and only what the converter has no right form for is appended by hand: the members' output, their mean, and the
+temperature (skl2onnx 1.20 cannot convert scikit-learn's calibration by temperature).
 
-    features -> Gemm (with the scaler folded in), Tanh, Gemm -> network's log odds --.
-             -> TreeEnsembleRegressor, Split -> boosting's log odds -> Concat, Sigmoid -> Concat -> members
-                                             -> forest's mean ----------------------------'
+    features -> each member's converted graph -> probabilities [rows, 2] of a fall and a rise
+    all probabilities -> Concat, Gather (the rises) -> members
     members -> ReduceMean -> prob_long -> Clip, Sub, Div, Log, Mul, Abs, Sigmoid -> confidence
 
-Both tree ensembles are the two targets of one node. A split sends x <= threshold left in float64 on float32 values;
-the graph's float32 thresholds are rounded down, which sends every float32 value the same way.
+The nodes that only served the members' class labels are pruned. A converter can be silently wrong, so no graph is
+believed before inference/train/demo.py has compared it with the fitted members.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import onnx
-from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
-from sklearn.tree import DecisionTreeRegressor
+from onnx.compose import add_prefix_graph
+from onnx.utils import Extractor
+from skl2onnx import convert_sklearn
+from skl2onnx.common.data_types import FloatTensorType
+from sklearn.base import ClassifierMixin
 
 from inference.adapters.model_onnx import FEATURE_NAMES_KEY, INPUT
-from inference.core.consensus import PROBABILITY_MARGIN
+from inference.core.consensus import OUTPUTS, PROBABILITY_MARGIN
 from inference.train.members import MEMBER_NAMES, Members
 
-_OPSET, _ML_OPSET, _IR_VERSION = 17, 3, 8
-_BOOSTING_TARGET, _FOREST_TARGET = 0, 1
-_LEAF = -1
-
-
-@dataclass(slots=True, kw_only=True)
-class _Trees:
-    """The attributes of a TreeEnsembleRegressor, filled tree by tree."""
-
-    attributes: dict[str, list[Any]] = field(default_factory=dict)
-    count: int = 0
-
-    def add(self, tree: Any, values: NDArray[np.float64], target: int) -> None:  # noqa: ANN401 # sklearn has no types
-        """One fitted tree whose leaf i gives values[i] to the target."""
-        for node in range(tree.node_count):
-            leaf = tree.children_left[node] == _LEAF
-            self._put("nodes_treeids", self.count)
-            self._put("nodes_nodeids", node)
-            self._put("nodes_modes", "LEAF" if leaf else "BRANCH_LEQ")
-            self._put("nodes_featureids", 0 if leaf else int(tree.feature[node]))
-            self._put("nodes_values", 0.0 if leaf else _rounded_down(tree.threshold[node]))
-            self._put("nodes_truenodeids", 0 if leaf else int(tree.children_left[node]))
-            self._put("nodes_falsenodeids", 0 if leaf else int(tree.children_right[node]))
-            if leaf:
-                self._put("target_treeids", self.count)
-                self._put("target_nodeids", node)
-                self._put("target_ids", target)
-                self._put("target_weights", float(values[node]))
-        self.count += 1
-
-    def _put(self, name: str, value: object) -> None:
-        self.attributes.setdefault(name, []).append(value)
-
-
-def _rounded_down(threshold: float) -> float:
-    near = np.float32(threshold)
-    return float(near if float(near) <= threshold else np.nextafter(near, np.float32(-np.inf)))
+METHOD = (
+    "each fitted member converted by skl2onnx and merged into one graph; the members' output, their mean and the "
+    "temperature of the confidence appended by hand"
+)
+_OPSETS = {"": 17, "ai.onnx.ml": 3}
+_IR_VERSION = 8
+_CLASSES = 2  # a fall, a rise: the columns of every member's probabilities
+_RISE = 1
 
 
 def build_graph(members: Members, feature_names: Sequence[str], slope: float) -> bytes:
     """The graph of the fitted members with the confidence's slope, as the bytes of model.onnx."""
     width = len(feature_names)
+    converted = [_converted(name, fitted, width) for name, fitted in zip(MEMBER_NAMES, members.in_order, strict=True)]
     graph = helper.make_graph(
-        list(_nodes(members)),
+        [node for part in converted for node in part.node] + list(_consensus_nodes(converted)),
         "consensus",
         [helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, ["rows", width])],
         [
@@ -76,25 +50,33 @@ def build_graph(members: Members, feature_names: Sequence[str], slope: float) ->
             helper.make_tensor_value_info("confidence", TensorProto.FLOAT, ["rows", 1]),
             helper.make_tensor_value_info("members", TensorProto.FLOAT, ["rows", len(MEMBER_NAMES)]),
         ],
-        initializer=_constants(members, slope),
+        initializer=[constant for part in converted for constant in part.initializer] + _consensus_constants(slope),
     )
-    opsets = [helper.make_opsetid("", _OPSET), helper.make_opsetid("ai.onnx.ml", _ML_OPSET)]
-    model = helper.make_model(graph, opset_imports=opsets, ir_version=_IR_VERSION, producer_name="tollgate")
+    opsets = [helper.make_opsetid(domain, version) for domain, version in _OPSETS.items()]
+    whole = helper.make_model(graph, opset_imports=opsets, ir_version=_IR_VERSION, producer_name="tollgate")
+    model = Extractor(whole).extract_model([INPUT], list(OUTPUTS))  # leaves out what no output needs
+    model.producer_name, model.graph.name = whole.producer_name, graph.name  # which the extractor replaces by its own
     helper.set_model_props(model, {FEATURE_NAMES_KEY: ",".join(feature_names)})
-    onnx.checker.check_model(model)
+    onnx.checker.check_model(model, full_check=True)
     return bytes(model.SerializeToString(deterministic=True))
 
 
-def _nodes(members: Members) -> Iterator[onnx.NodeProto]:
+def _converted(name: str, fitted: ClassifierMixin, width: int) -> onnx.GraphProto:
+    """The member's graph from `INPUT` to its label and its probabilities, every other name prefixed by the member's."""
+    model = convert_sklearn(
+        fitted,
+        name=name,
+        initial_types=[(INPUT, FloatTensorType([None, width]))],
+        target_opset=_OPSETS,
+        options={id(fitted): {"zipmap": False}},  # a plain matrix of probabilities, not a map for each row
+    )
+    return add_prefix_graph(model.graph, f"{name}/", rename_inputs=False)
+
+
+def _consensus_nodes(converted: Sequence[onnx.GraphProto]) -> Iterator[onnx.NodeProto]:
     node = helper.make_node
-    yield node("Gemm", [INPUT, "inner_weights", "inner_bias"], ["inner"])
-    yield node("Tanh", ["inner"], ["hidden"])
-    yield node("Gemm", ["hidden", "outer_weights", "outer_bias"], ["network_odds"])
-    yield node("TreeEnsembleRegressor", [INPUT], ["trees"], domain="ai.onnx.ml", **_tree_attributes(members))
-    yield node("Split", ["trees"], ["boosting_odds", "forest_mean"], axis=1)
-    yield node("Concat", ["network_odds", "boosting_odds"], ["odds"], axis=1)
-    yield node("Sigmoid", ["odds"], ["from_odds"])
-    yield node("Concat", ["from_odds", "forest_mean"], ["members"], axis=1)
+    yield node("Concat", [part.output[1].name for part in converted], ["probabilities"], axis=1)
+    yield node("Gather", ["probabilities", "rises"], ["members"], axis=1)
     yield node("ReduceMean", ["members"], ["prob_long"], axes=[1], keepdims=1)
     yield node("Clip", ["prob_long", "least", "most"], ["kept"])
     yield node("Sub", ["one", "kept"], ["other"])
@@ -105,32 +87,10 @@ def _nodes(members: Members) -> Iterator[onnx.NodeProto]:
     yield node("Sigmoid", ["strength"], ["confidence"])
 
 
-def _constants(members: Members, slope: float) -> list[onnx.TensorProto]:
-    scaler, network = members.network[0], members.network[1]
-    inner = network.coefs_[0] / scaler.scale_[:, np.newaxis]
-    values = {
-        "inner_weights": inner,
-        "inner_bias": network.intercepts_[0] - scaler.mean_ @ inner,
-        "outer_weights": network.coefs_[1],
-        "outer_bias": network.intercepts_[1],
-        "least": np.array(PROBABILITY_MARGIN),
-        "most": np.array(1.0 - PROBABILITY_MARGIN),
-        "one": np.array(1.0),
-        "slope": np.array(slope),
-    }
-    return [numpy_helper.from_array(value.astype(np.float32), name) for name, value in values.items()]
-
-
-def _tree_attributes(members: Members) -> dict[str, Any]:
-    trees = _Trees()
-    rate = members.boosting.learning_rate
-    for stage in members.boosting.estimators_[:, 0]:
-        regressor: DecisionTreeRegressor = stage
-        trees.add(regressor.tree_, rate * regressor.tree_.value[:, 0, 0], _BOOSTING_TARGET)
-    for grown in members.forest.estimators_:
-        counts = grown.tree_.value[:, 0, :]
-        share = counts[:, 1] / counts.sum(axis=1)
-        trees.add(grown.tree_, share / len(members.forest.estimators_), _FOREST_TARGET)
-    start = members.boosting.init_.class_prior_[1]
-    base = float(np.log(start / (1.0 - start)))
-    return {**trees.attributes, "n_targets": 2, "aggregate_function": "SUM", "base_values": [base, 0.0]}
+def _consensus_constants(slope: float) -> list[onnx.TensorProto]:
+    numbers = {"least": PROBABILITY_MARGIN, "most": 1.0 - PROBABILITY_MARGIN, "one": 1.0, "slope": slope}
+    rises = np.arange(_RISE, len(MEMBER_NAMES) * _CLASSES, _CLASSES)
+    return [
+        numpy_helper.from_array(rises.astype(np.int64), "rises"),
+        *(numpy_helper.from_array(np.array(number, np.float32), name) for name, number in numbers.items()),
+    ]

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.base import ClassifierMixin
 from sklearn.ensemble import GradientBoostingClassifier, RandomForestClassifier
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
@@ -23,10 +24,14 @@ class Members:
     boosting: GradientBoostingClassifier
     forest: RandomForestClassifier
 
+    @property
+    def in_order(self) -> tuple[ClassifierMixin, ...]:
+        """The members in the order of `MEMBER_NAMES`."""
+        return (self.network, self.boosting, self.forest)
+
     def probabilities(self, X: NDArray[np.float32]) -> NDArray[np.float64]:
         """Each member's probability of a rise, shape [rows, 3], in the order of `MEMBER_NAMES`."""
-        fitted = (self.network, self.boosting, self.forest)
-        return np.column_stack([member.predict_proba(X)[:, 1] for member in fitted])
+        return np.column_stack([member.predict_proba(X)[:, 1] for member in self.in_order])
 
 
 def fit_members(train: Slice) -> Members:

@@ -101,6 +101,7 @@ def card() -> Card:
         data_source="nowhere",
         sha256="0" * 64,
         members=("one", "two"),
+        export_method="none",
         calibration_method="temperature",
         confidence_slope=0.8,
         calibration=dict.fromkeys(FIGURES_REQUIRED, 0.5),

@@ -1,17 +1,22 @@
 """Training: honest splits, a graph that is what was fitted, the same model every time."""
 
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 
 from inference.adapters.model_onnx import load_ensemble
-from inference.core.consensus import Ensemble, tempered
+from inference.core.card import Card
+from inference.core.consensus import Ensemble, Rows, Scores, tempered
 from inference.train.bars import HOUR_MS, Bars, bars_of_file, simulated_bars
 from inference.train.calibrate import SHRINK, confidence_slope, figures, fitted_slope
-from inference.train.demo import EXPORT_DIFFERENCE_MAX, train_demo
+from inference.train.demo import EXPORT_DIFFERENCE_MAX, prove_export, train_demo
 from inference.train.examples import PURGE_BARS, split_examples
+from inference.train.members import MEMBER_NAMES, fit_members
 
+PACKAGED_MODELS = Path(__file__).parents[2] / "inference" / "models"
 VERSION = "20260101_000000"
 NAMES = ("mom_20", "rv_5", "rsi_14")
 
@@ -38,6 +43,52 @@ def test_training_twice_gives_the_same_bytes_and_the_graph_is_what_was_fitted(tm
     assert load_ensemble(tmp_path / "one", "consensus", None).card == one.card
     assert one.card.calibration["auc"] > 0.6
     assert 0.0 < one.card.confidence_slope <= SHRINK
+
+
+def test_the_shipped_graph_is_the_converted_members_pruned_to_what_the_service_asks_for(shipped: Ensemble) -> None:
+    path = PACKAGED_MODELS / "consensus" / shipped.card.version / "model.onnx"
+    nodes = onnx.load(path).graph.node
+    kinds = [node.op_type for node in nodes]
+    assert {node.output[0].split("/")[0] for node in nodes} > set(MEMBER_NAMES)
+    assert kinds.count("Scaler") == 1
+    assert kinds.count("TreeEnsembleClassifier") == 2
+    assert not {"ZipMap", "ArgMax", "ArrayFeatureExtractor"} & set(kinds)
+    assert len(kinds) <= 24
+    assert "skl2onnx" in shipped.card.libraries
+    assert "converted by skl2onnx" in shipped.card.export_method
+
+
+@dataclass(frozen=True, kw_only=True)
+class Skewed:
+    """An ensemble whose members say a little more, or whose consensus takes the other side."""
+
+    honest: Ensemble
+    more: float = 0.0
+    other_side: bool = False
+
+    @property
+    def card(self) -> Card:
+        return self.honest.card
+
+    def score(self, rows: Rows) -> Scores:
+        scores = self.honest.score(rows)
+        side = np.float32(1.0) - scores.prob_long if self.other_side else scores.prob_long
+        return replace(scores, members=scores.members + np.float32(self.more), prob_long=side)
+
+
+def test_a_graph_that_is_not_what_was_fitted_is_refused(tmp_path: Path) -> None:
+    bars = walk(4000)
+    trained = train_demo(bars, models=tmp_path, version=VERSION)
+    split = split_examples(bars, NAMES)
+    members, rows, slope = fit_members(split.train), split.test.X, trained.card.confidence_slope
+    honest = load_ensemble(tmp_path, "consensus", None)
+    assert prove_export(honest, members, rows, slope) <= EXPORT_DIFFERENCE_MAX
+    with pytest.raises(ValueError, match="differs from the fitted members"):
+        prove_export(Skewed(honest=honest, more=1e-4), members, rows, slope)
+    with pytest.raises(ValueError, match="labels flipped"):
+        prove_export(Skewed(honest=honest, other_side=True), members, rows, slope)
+    with pytest.raises(ValueError, match="differs from the fitted members"):
+        prove_export(honest, members, rows, slope / 2)
 
 
 def test_labels_drawn_by_lot_teach_nothing(tmp_path: Path) -> None:

@@ -81,10 +81,10 @@ class SqliteJournal:
             return
         self._flush_peak()
         writer, self._writer = self._writer, None
+        self._reader.close()  # first, so that the writer is the last to close, and leaves one whole file
         await writer.stop()
         self._cancel_peak_timer()
         self._watchers.end()
-        self._reader.close()
         self._owner.release()
         log.info("journal_closed", records=self._records)
 

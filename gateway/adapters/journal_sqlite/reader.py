@@ -25,17 +25,17 @@ class JournalReader:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._connection: sqlite3.Connection | None = None
+        self._is_open = False
 
-    def open(self) -> sqlite3.Connection:
+    def open(self) -> None:
         """Connect. Raises sqlite3.Error, JournalUnusableError."""
-        self._connection = open_reader(self._path)
-        return self._connection
+        self._connect()
+        self._is_open = True
 
     def close(self) -> None:
-        """Disconnect; the next read would connect anew."""
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        """Disconnect, and read no more."""
+        self._is_open = False
+        self._disconnect()
 
     def decision(self, decision_id: DecisionId) -> Decision | None:
         """A recorded decision."""
@@ -79,14 +79,26 @@ class JournalReader:
 
     def _read(self, sql: str, values: Sequence[object], make: Callable[[Any], _T]) -> Sequence[_T]:
         """All rows of a query, made into what they stand for."""
+        if not self._is_open:
+            raise JournalUnavailableError("the journal is not open")
         try:
-            connection = self._connection or self.open()
+            connection = self._connection or self._connect()
             return [make(row) for row in connection.execute(sql, values)]
         except (sqlite3.Error, OSError, JournalUnusableError) as fault:
-            self.close()
+            self._disconnect()
             raise JournalUnavailableError(f"the journal cannot be read: {fault}") from fault
         except RecordFormatError as fault:
             raise JournalUnavailableError(f"the journal is damaged: {fault}. Run tollgate doctor.") from fault
+
+    def _connect(self) -> sqlite3.Connection:
+        self._connection = open_reader(self._path)
+        return self._connection
+
+    def _disconnect(self) -> None:
+        """Drop the connection; the next read connects anew."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
 
 
 def _order(row: tuple[int, str]) -> OrderRecord:

@@ -102,6 +102,7 @@ def open_writer(path: Path) -> sqlite3.Connection:
     with ExitStack() as on_fault:
         connection = sqlite3.connect(path, isolation_level=None, timeout=BUSY_TIMEOUT_MS / 1000)
         on_fault.callback(connection.close)
+        schema_version(connection, path)  # before anything is changed: the file may be another program's
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute(f"PRAGMA journal_size_limit = {WAL_BYTES_KEPT}")

@@ -80,7 +80,7 @@ class Writer:
         return await self._opened
 
     def put(self, group: Group) -> None:
-        """Queue a group; its `settle` is called once, whatever happens to the thread. Not to be called after `stop`."""
+        """Queue a group; its `settle` is called once, whatever happens to the thread; after `stop` it fails at once."""
         self._unsettled.append(group)
         if self._ended.done():
             self._fail_unsettled()

@@ -1,0 +1,243 @@
+"""`tollgate` says what the gateway and the journal say, and tells by its exit code whether all is well."""
+# ruff: noqa: N802 - the contract names the methods
+
+import json
+import socket
+from concurrent import futures
+
+import grpc
+import pytest
+from google.rpc import error_details_pb2, status_pb2
+from journal_kit import FILL, a_change, a_filled, a_record, a_refusal, keep, opened, running
+from trading.v1 import risk_pb2, risk_pb2_grpc, system_pb2, system_pb2_grpc, trade_pb2, trade_pb2_grpc
+
+from gateway.cli import DONE, REFUSED, UNREACHABLE, main
+from gateway.rpc.convert import order_message
+
+RISK = risk_pb2.RiskSummary(
+    state="halted", drawdown=0.031, max_drawdown_pct=0.15, equity_usd=96_900.0, peak_equity_usd=100_000.0
+)
+
+
+class System(system_pb2_grpc.SystemServiceServicer):
+    def GetHealth(self, request, context):
+        return system_pb2.GetHealthResponse(
+            ok=False,
+            mode="paper",
+            version="0.1.0",
+            model=system_pb2.ModelHealth(ok=False),
+            market_data=system_pb2.MarketDataHealth(ok=True, source="simulated", age_ms=12),
+            journal=system_pb2.JournalHealth(ok=True, records=7),
+            risk=RISK,
+        )
+
+
+class Trade(trade_pb2_grpc.TradeServiceServicer):
+    def ListOrders(self, request, context):
+        orders = [order_message(a_filled("one")), order_message(a_refusal("two"))]
+        return trade_pb2.ListOrdersResponse(orders=orders[: request.page_size])
+
+    def GetOrder(self, request, context):
+        if request.idempotency_key == "slow":
+            context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, "too late")
+        if request.idempotency_key == "plain":
+            context.abort(grpc.StatusCode.PERMISSION_DENIED, "not for you")
+        if request.idempotency_key != "one":
+            refuse(context, grpc.StatusCode.NOT_FOUND, "ORDER_NOT_FOUND", "No order has this key.")
+        return trade_pb2.GetOrderResponse(order=order_message(a_filled("one")))
+
+
+class Risk(risk_pb2_grpc.RiskServiceServicer):
+    def __init__(self):
+        self.asked = []
+
+    def Halt(self, request, context):
+        self.asked.append(("halt", request.actor, request.reason))
+        return risk_pb2.HaltResponse(ok=True, risk=RISK, message="Trading is halted.")
+
+    def Resume(self, request, context):
+        self.asked.append(("resume", request.actor, request.reason))
+        return risk_pb2.ResumeResponse(ok=True, risk=RISK, message="The halt is lifted.")
+
+    def Reset(self, request, context):
+        self.asked.append(("reset", request.actor, request.reason))
+        refuse(context, grpc.StatusCode.UNAVAILABLE, "JOURNAL_UNAVAILABLE", "Nothing was changed.")
+
+
+def refuse(context, code, reason, message):
+    status = status_pb2.Status(code=code.value[0], message=message)
+    status.details.add().Pack(error_details_pb2.ErrorInfo(reason=reason, domain="tollgate"))
+    context.set_trailing_metadata((("grpc-status-details-bin", status.SerializeToString()),))
+    context.abort(code, message)
+
+
+@pytest.fixture
+def risk():
+    return Risk()
+
+
+@pytest.fixture
+def address(risk):
+    server = grpc.server(futures.ThreadPoolExecutor(2))
+    system_pb2_grpc.add_SystemServiceServicer_to_server(System(), server)
+    trade_pb2_grpc.add_TradeServiceServicer_to_server(Trade(), server)
+    risk_pb2_grpc.add_RiskServiceServicer_to_server(risk, server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    yield f"127.0.0.1:{port}"
+    server.stop(0).wait()
+
+
+def test_status_tells_of_every_part(address, capsys):
+    assert main(["status", "--addr", address]) == DONE
+    assert capsys.readouterr().out.splitlines() == [
+        "gateway   NOT OK, paper, version 0.1.0",
+        "model     NOT OK, version not known",
+        "market    ok, simulated, 12 ms old",
+        "journal   ok, 7 records",
+        "risk      halted, drawdown 3.10% of at most 15.00%",
+        "equity    96900.00 USD, peak 100000.00 USD",
+    ]
+
+
+def test_answers_come_as_json_on_demand(address, capsys):
+    assert main(["status", "--addr", address, "--json"]) == DONE
+    assert json.loads(capsys.readouterr().out)["marketData"]["ageMs"] == 12
+
+
+def test_orders_are_listed(address, capsys):
+    assert main(["orders", "--addr", address, "--limit", "1"]) == DONE
+    assert capsys.readouterr().out == "2023-11-14T22:13:20Z  one  buy BTCUSDT  filled  1740.09 of 1800.00 USD\n"
+
+
+def test_an_order_is_told_in_full(address, capsys):
+    assert main(["order", "one", "--addr", address]) == DONE
+    assert capsys.readouterr().out.splitlines()[1:] == [
+        "asked     2000.00 USD at confidence 0.9",
+        "adjusted  confidence: 2000.00 to 1800.00 USD",
+        f"fill      {FILL.qty} at 60003, fee 0.957048 USD",
+    ]
+
+
+def test_a_refusal_is_told_with_its_reason(address, capsys):
+    assert main(["order", "none", "--addr", address]) == REFUSED
+    assert capsys.readouterr().err == "tollgate: ORDER_NOT_FOUND: No order has this key.\n"
+    assert main(["order", "plain", "--addr", address]) == REFUSED
+    assert capsys.readouterr().err == "tollgate: PERMISSION_DENIED: not for you\n"
+
+
+def test_moves_of_the_risk_state_carry_actor_and_reason(address, risk, capsys):
+    assert main(["halt", "--addr", address, "--actor", "ada", "--reason", "drill"]) == DONE
+    assert main(["resume", "--addr", address, "--actor", "ada", "--reason", "over"]) == DONE
+    assert capsys.readouterr().out.startswith("Trading is halted.\nrisk      halted")
+    assert main(["reset", "--addr", address, "--actor", "ada", "--reason", "new day"]) == REFUSED
+    assert capsys.readouterr().err == "tollgate: JOURNAL_UNAVAILABLE: Nothing was changed.\n"
+    assert risk.asked == [("halt", "ada", "drill"), ("resume", "ada", "over"), ("reset", "ada", "new day")]
+
+
+@pytest.mark.parametrize("command", ["halt", "resume", "reset"])
+def test_a_move_of_the_risk_state_needs_a_reason(command, capsys):
+    with pytest.raises(SystemExit) as exit_code:
+        main([command])
+    assert exit_code.value.code == 2
+    assert "--reason" in capsys.readouterr().err
+
+
+def test_a_gateway_that_does_not_answer_is_told_apart_from_a_refusal(address, capsys):
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        assert main(["status", "--addr", f"127.0.0.1:{nobody.getsockname()[1]}"]) == UNREACHABLE
+    assert "No gateway answers" in capsys.readouterr().err
+    assert main(["order", "slow", "--addr", address]) == UNREACHABLE
+
+
+@pytest.mark.parametrize("limit", ["0", "201", "-1", "many"])
+def test_a_limit_out_of_range_is_wrong_usage(limit):
+    with pytest.raises(SystemExit) as exit_code:
+        main(["orders", "--limit", limit])
+    assert exit_code.value.code == 2
+
+
+@pytest.fixture
+async def path(tmp_path):
+    path = tmp_path / "journal.sqlite3"
+    async with running(path) as journal:
+        await keep(journal, a_record("one"), a_filled("one"), a_record("two"))
+        await journal.append_risk(a_change())
+    return path
+
+
+async def test_the_doctor_tells_what_the_journal_adds_up_to(path, capsys):
+    async with running(path):
+        assert main(["doctor", "--journal", str(path)]) == DONE
+    told = capsys.readouterr().out
+    lines = told[told.index("journal  ") :].splitlines()[:8]
+    assert lines[0] == f"journal  {path}"
+    assert lines[1].startswith("records  4 (3 order, 1 risk), head ")
+    money = "realised 0.0 USD, fees 0.957047850 USD"
+    assert lines[2:] == [
+        "orders   2 (1 filled, 1 pending)",
+        f"ledger   {money}, equity is the start and -0.957047850 USD, open positions aside",
+        "risk     halted",
+        "position BTCUSDT +0.029 at 60003.0",
+        "open     two BTCUSDT pending",
+        "OK       the chain is whole, the orders follow from it, and every move is allowed",
+    ]
+
+
+def test_the_doctor_tells_programs_too(path, capsys):
+    assert main(["doctor", "--journal", str(path), "--json"]) == DONE
+    found = json.loads(capsys.readouterr().out)
+    assert found.pop("head_digest")
+    assert found == {
+        "ok": True,
+        "journal": str(path),
+        "faults": [],
+        "records": 4,
+        "kinds": {"order": 3, "risk": 1},
+        "states": {"filled": 1, "pending": 1},
+        "last_seq": 4,
+        "risk_state": "halted",
+        "realised_usd": "0.0",
+        "fees_usd": "0.957047850",
+        "earned_usd": "-0.957047850",
+        "positions": {"BTCUSDT": {"qty": "0.029", "entry_price": "60003.0"}},
+        "open_orders": [{"key": "two", "symbol": "BTCUSDT", "state": "pending"}],
+    }
+
+
+def test_a_broken_journal_names_its_first_broken_record(path, capsys):
+    with opened(path) as connection:
+        connection.execute("DROP TRIGGER records_are_not_changed")
+        connection.execute("UPDATE records SET at_ms = 1 WHERE seq = 2")
+    assert main(["doctor", "--journal", str(path)]) == REFUSED
+    assert "BROKEN   record 2: its key or time is not that of its body" in capsys.readouterr().out
+    assert main(["doctor", "--journal", str(path), "--json"]) == REFUSED
+    assert json.loads(capsys.readouterr().out)["faults"][0]["seq"] == 2
+
+
+def test_a_file_that_cannot_be_read_through_is_broken(tmp_path, capsys):
+    path = tmp_path / "journal.sqlite3"
+    path.write_bytes(b"no database at all" * 500)
+    assert main(["doctor", "--journal", str(path)]) == REFUSED
+    assert "BROKEN   the file cannot be read: file is not a database" in capsys.readouterr().out
+    assert main(["doctor", "--journal", str(path), "--json"]) == REFUSED
+    assert json.loads(capsys.readouterr().out)["ok"] is False
+
+
+def test_a_missing_journal_is_told(tmp_path, capsys):
+    assert main(["doctor", "--journal", str(tmp_path / "none")]) == REFUSED
+    assert "There is no journal at" in capsys.readouterr().err
+    assert main(["backup", str(tmp_path / "copy"), "--journal", str(tmp_path / "none")]) == REFUSED
+    assert "There is no journal at" in capsys.readouterr().err
+
+
+async def test_a_backup_of_a_journal_in_use_is_made_and_checked(path, tmp_path, capsys):
+    target = tmp_path / "backup.sqlite3"
+    async with running(path):
+        assert main(["backup", str(target), "--journal", str(path)]) == DONE
+        assert main(["backup", str(target), "--journal", str(path)]) == REFUSED
+    told = capsys.readouterr()
+    assert f"journal  {target}" in told.out
+    assert "is there already" in told.err
+    assert main(["doctor", "--journal", str(target)]) == DONE
