@@ -6,10 +6,10 @@ BIN := $(VENV)/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-fast lint format gen docs train-demo bench lock clean
+.PHONY: help run test test-fast lint format gen release-contract docs train-demo bench lock clean
 
 help: ## list the targets
-	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-17s %s\n", $$1, $$2}'
 
 run: $(VENV)/.serve ## install what serves, start everything, and stop on Ctrl-C
 	@ls inference/models/consensus/*/model.onnx >/dev/null 2>&1 || $(MAKE) train-demo
@@ -27,7 +27,7 @@ lint: $(VENV)/.dev ## check format, rules, types, contracts of import and of the
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	cd proto && buf lint && buf format -d --exit-code
-	$(BIN)/python tools/breaking.py
+	cd proto && buf breaking --against released.binpb --path trading --path open_inference
 	$(BIN)/python tools/gen.py --check
 	$(BIN)/python tools/docs.py --check
 
@@ -37,6 +37,9 @@ format: $(VENV)/.dev ## format the code and the contract
 
 gen: $(VENV)/.dev ## generate gen/ from proto/
 	$(BIN)/python tools/gen.py
+
+release-contract: $(VENV)/.dev ## promise the contract as it stands: buf breaking compares with it from now on
+	cd proto && buf build --exclude-source-info --path trading --path open_inference -o released.binpb
 
 docs: $(VENV)/.dev ## generate the tables in docs/ from the code
 	$(BIN)/python tools/docs.py

@@ -1,12 +1,12 @@
 """Names the concrete parts and puts them together."""
 
-import importlib.metadata
 import logging
 import sys
 
 import structlog
 from structlog.typing import EventDict, FilteringBoundLogger
 
+from inference import __version__
 from inference.adapters.model_onnx import load_ensemble
 from inference.rpc.errors import Boundary
 from inference.rpc.server import Limits, ModelServer, build_server
@@ -48,7 +48,7 @@ def build(settings: Settings, log: FilteringBoundLogger) -> ModelServer:
             message_bytes_max=settings.message_bytes_max,
             calls_max=settings.calls_max,
         ),
-        version=importlib.metadata.version("tollgate"),
+        version=__version__,
         listen_addr=settings.listen_addr,
     )
     log.info("model_loaded", model=card.name, version=card.version, sha256=card.sha256, description=card.description)

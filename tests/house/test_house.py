@@ -176,3 +176,13 @@ def test_tests_pass_fakes_in_and_patch_nothing():
 def test_every_comment_of_the_contract_is_there():
     """buf lint checks it with its COMMENTS rules; this says that those rules are on."""
     assert "COMMENTS" in (ROOT / "proto/buf.yaml").read_text(encoding="utf8")
+
+
+def test_every_part_has_the_projects_version():
+    import tomllib
+
+    import gateway
+    import inference
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf8"))["project"]
+    assert {gateway.__version__, inference.__version__} == {project["version"]}
