@@ -23,7 +23,7 @@ RUN python -m compileall -q /app \
  && printf '#!/opt/venv/bin/python\nimport sys\nfrom gateway.cli import main\nsys.exit(main())\n' > /usr/local/bin/tollgate \
  && chmod +x /usr/local/bin/tollgate
 USER tollgate
-ENV GATEWAY_LISTEN_ADDR=0.0.0.0:50051 JOURNAL_PATH=/var/lib/tollgate/journal.sqlite3 TOLLGATE_ADDR=127.0.0.1:50051
+ENV GATEWAY_LISTEN_ADDR=0.0.0.0:15051 JOURNAL_PATH=/var/lib/tollgate/journal.sqlite3 TOLLGATE_ADDR=127.0.0.1:15051
 VOLUME /var/lib/tollgate
 CMD ["python", "-m", "gateway"]
 
@@ -31,19 +31,19 @@ FROM base AS model-service
 COPY inference inference
 RUN python -m compileall -q /app
 USER tollgate
-ENV MODEL_LISTEN_ADDR=0.0.0.0:50052
+ENV MODEL_LISTEN_ADDR=0.0.0.0:15052
 CMD ["python", "-m", "inference"]
 
 FROM base AS simulator
 COPY simulator simulator
 RUN python -m compileall -q /app
 USER tollgate
-CMD ["python", "-m", "simulator", "serve", "--host", "0.0.0.0", "--port", "50050", "--seed", "7"]
+CMD ["python", "-m", "simulator", "serve", "--host", "0.0.0.0", "--port", "15050", "--seed", "7"]
 
 FROM python:3.12-slim-bookworm AS edge
 WORKDIR /app
 COPY envoy envoy
-RUN python envoy/render.py --out envoy.yaml --listen 0.0.0.0 --gateway backend:50051 --model model-service:50052 \
+RUN python envoy/render.py --out envoy.yaml --listen 0.0.0.0 --gateway backend:15051 --model model-service:15052 \
     --descriptors /etc/envoy/descriptors.pb --frontend /srv/frontend
 
 FROM envoyproxy/envoy:v1.40.0 AS envoy

@@ -2,7 +2,7 @@
 """Render envoy.yaml.tmpl into a configuration for Envoy; the defaults are those of the local stack.
 
 `python envoy/render.py --out var/envoy.yaml` on the loopback, or for a container
-`python envoy/render.py --out envoy.yaml --listen 0.0.0.0 --gateway backend:50051 ...`.
+`python envoy/render.py --out envoy.yaml --listen 0.0.0.0 --gateway backend:15051 ...`.
 """
 
 import argparse
@@ -78,8 +78,8 @@ def arguments_parser() -> argparse.ArgumentParser:
     parser.add_argument("--model-port", type=port, default=9000, help="JSON, gRPC and grpc-web of the model service")
     parser.add_argument("--dashboard-port", type=port, default=3000, help="the dashboard")
     parser.add_argument("--admin-port", type=port, default=9901, help="Envoy's own, on the loopback always")
-    parser.add_argument("--gateway", type=endpoint, default="127.0.0.1:50051", help="the gateway's host:port")
-    parser.add_argument("--model", type=endpoint, default="127.0.0.1:50052", help="the model service's host:port")
+    parser.add_argument("--gateway", type=endpoint, default="127.0.0.1:15051", help="the gateway's host:port")
+    parser.add_argument("--model", type=endpoint, default="127.0.0.1:15052", help="the model service's host:port")
     parser.add_argument("--descriptors", default=str(ROOT / "gen" / "descriptors.pb"), help="as Envoy sees the path")
     parser.add_argument("--frontend", default=str(ROOT / "frontend"), help="as Envoy sees the folder")
     return parser

@@ -49,7 +49,7 @@ function show(health) {
 
 function title(health, blocked) {
   if (!health.ok) return "Not fit for work";
-  if (blocked) return `Works, but risk is ${health.risk.state}`;
+  if (blocked) return `Works, but trading is ${health.risk.state}`;
   return "Everything works";
 }
 

@@ -189,13 +189,13 @@ TABLE: tuple[Setting, ...] = (
     ),
     Setting(
         name="MARKET_REST_URL",
-        default="http://127.0.0.1:50050",
+        default="http://127.0.0.1:15050",
         parse=str,
         meaning=f"The market's REST address when simulated; Bybit's is {_BYBIT_REST}.",
     ),
     Setting(
         name="MARKET_WS_URL",
-        default="ws://127.0.0.1:50050/v5/public/linear",
+        default="ws://127.0.0.1:15050/v5/public/linear",
         parse=str,
         meaning=f"The market's stream when simulated; Bybit's is {_BYBIT_WS}.",
     ),
@@ -219,7 +219,7 @@ TABLE: tuple[Setting, ...] = (
     ),
     Setting(
         name="MODEL_SERVICE_ADDR",
-        default="127.0.0.1:50052",
+        default="127.0.0.1:15052",
         parse=str,
         meaning="The model service, host:port; any server of the Open Inference Protocol.",
     ),
@@ -238,7 +238,7 @@ TABLE: tuple[Setting, ...] = (
     ),
     Setting(
         name="GATEWAY_LISTEN_ADDR",
-        default="127.0.0.1:50051",
+        default="127.0.0.1:15051",
         parse=str,
         meaning="Where the gateway's gRPC server listens, host:port.",
     ),

@@ -90,7 +90,7 @@ def _seconds(text: str) -> float:
 SETTINGS: Mapping[str, Setting] = {
     "listen_addr": Setting(
         name="MODEL_LISTEN_ADDR",
-        default="127.0.0.1:50052",
+        default="127.0.0.1:15052",
         unit="host:port",
         meaning="Where the service listens for gRPC; port 0 takes a free one.",
         read=_address,

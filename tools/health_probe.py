@@ -1,6 +1,6 @@
 """Ask a gRPC server for its health, as grpc_health_probe does: exit 0 when SERVING, else 1 with the reason.
 
-`python tools/health_probe.py 127.0.0.1:50051` asks for the server as a whole;
+`python tools/health_probe.py 127.0.0.1:15051` asks for the server as a whole;
 `--service trading.v1.TradeService` for one service.
 """
 

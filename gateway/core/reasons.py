@@ -19,6 +19,7 @@ class Reason(StrEnum):
     UNKNOWN_FEATURE = "UNKNOWN_FEATURE"
     MISSING_FEATURE = "MISSING_FEATURE"
     NON_FINITE = "NON_FINITE"
+    FORBIDDEN = "FORBIDDEN"
     ORDER_NOT_FOUND = "ORDER_NOT_FOUND"
     MODEL_NOT_FOUND = "MODEL_NOT_FOUND"
     ROUTE_NOT_FOUND = "ROUTE_NOT_FOUND"
@@ -78,6 +79,7 @@ CODES: dict[Reason, ReasonCodes] = {
     Reason.UNKNOWN_FEATURE: _bad_input(),
     Reason.MISSING_FEATURE: _bad_input(),
     Reason.NON_FINITE: _bad_input(),
+    Reason.FORBIDDEN: ReasonCodes(grpc="PERMISSION_DENIED", http=403, stored=False),
     Reason.ORDER_NOT_FOUND: _not_found(),
     Reason.MODEL_NOT_FOUND: _not_found(),
     Reason.ROUTE_NOT_FOUND: _not_found(),

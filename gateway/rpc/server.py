@@ -35,6 +35,10 @@ SERVICES = (
 )
 
 
+METADATA_BYTES_MAX = 65_536
+"""Above what Envoy lets through, so that an oversized header is refused by the contract's own rule, not at random."""
+
+
 class ListenError(StartError):
     """The address cannot be listened on; the message names it."""
 
@@ -62,6 +66,7 @@ class Server:
             maximum_concurrent_rpcs=max_concurrent_calls,
             options=(
                 ("grpc.max_receive_message_length", max_message_bytes),
+                ("grpc.max_metadata_size", METADATA_BYTES_MAX),
                 ("grpc.so_reuseport", 0),
                 ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
             ),

@@ -90,6 +90,7 @@ def _session(graph: bytes, folder: Path) -> ort.InferenceSession:
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.enable_cpu_mem_arena = False  # batches are small; an arena only holds memory
     options.log_severity_level = 3  # errors only: its warnings are not JSON
+    ort.disable_telemetry_events()
     try:
         return ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
     except _UNLOADABLE as fault:

@@ -88,6 +88,7 @@ def _options(limits: Limits) -> list[tuple[str, int]]:
     return [
         ("grpc.max_receive_message_length", limits.message_bytes_max),
         ("grpc.max_send_message_length", limits.message_bytes_max),
+        ("grpc.max_metadata_size", 65_536),  # above what Envoy lets through; gRPC's own limit refuses at random
         ("grpc.so_reuseport", 0),  # a second service on the port must fail, not share it in silence
         ("grpc.http2.min_recv_ping_interval_without_data_ms", _PING_INTERVAL_MS_MIN),
         ("grpc.keepalive_permit_without_calls", 1),

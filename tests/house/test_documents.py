@@ -144,3 +144,15 @@ def test_the_readme_lists_every_route():
 def test_the_docs_mention_no_place_outside_the_project():
     outside = re.compile(r"\.\./shared|/work/|design\.md|style\.md|pypi\.org", re.IGNORECASE)
     assert [path.name for path in PAGES if outside.search(path.read_text(encoding="utf8"))] == []
+
+
+def test_every_log_event_that_the_runbook_names_is_written_somewhere():
+    runbook = (ROOT / "RUNBOOK.md").read_text(encoding="utf8")
+    table = runbook[runbook.index("| event | of |") : runbook.index("## 13.")]
+    events = re.findall(r"`([a-z_]+)`(?=[^|]*\| (?:gateway|both|model service|Envoy) \|)", table)
+    written = "".join(
+        path.read_text(encoding="utf8") for part in ("gateway", "inference") for path in (ROOT / part).rglob("*.py")
+    )
+    written += (ROOT / "envoy/envoy.yaml.tmpl").read_text(encoding="utf8").replace("event: access", '"access"')
+    assert len(events) > 15
+    assert [event for event in events if f'"{event}"' not in written] == []

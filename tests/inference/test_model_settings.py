@@ -10,7 +10,7 @@ from inference.settings import SETTINGS, Settings, SettingsFaultError, help_text
 
 def test_an_empty_environment_gives_the_documented_defaults() -> None:
     assert read_settings({}) == Settings(
-        listen_addr="127.0.0.1:50052",
+        listen_addr="127.0.0.1:15052",
         models_dir=Path(inference.__file__).parent / "models",
         model_name="consensus",
         model_version=None,

@@ -78,6 +78,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """UNAVAILABLE, 503, with RetryInfo. The journal cannot be written; nothing was sent."""
     GATEWAY_UNAVAILABLE: _ErrorReason.ValueType  # 25
     """UNAVAILABLE, 503, with RetryInfo. The gateway itself is starting, draining or out of reach."""
+    FORBIDDEN: _ErrorReason.ValueType  # 27
+    """PERMISSION_DENIED, 403. A page of another site asked; call from the dashboard's own address, or without Origin."""
     INTERNAL_ERROR: _ErrorReason.ValueType  # 26
     """INTERNAL, 500. Our fault; give the incident id to the operator."""
 
@@ -138,6 +140,8 @@ JOURNAL_UNAVAILABLE: ErrorReason.ValueType  # 24
 """UNAVAILABLE, 503, with RetryInfo. The journal cannot be written; nothing was sent."""
 GATEWAY_UNAVAILABLE: ErrorReason.ValueType  # 25
 """UNAVAILABLE, 503, with RetryInfo. The gateway itself is starting, draining or out of reach."""
+FORBIDDEN: ErrorReason.ValueType  # 27
+"""PERMISSION_DENIED, 403. A page of another site asked; call from the dashboard's own address, or without Origin."""
 INTERNAL_ERROR: ErrorReason.ValueType  # 26
 """INTERNAL, 500. Our fault; give the incident id to the operator."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -90,7 +90,7 @@ class TradeServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetOrder(self, request, context):
-        """One order by its idempotency key.
+        """One order by its idempotency key. A key that ends in ":batch" can be read over gRPC only.
 
         Errors: NOT_FOUND (ORDER_NOT_FOUND).
         """

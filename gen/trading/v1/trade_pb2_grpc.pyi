@@ -56,7 +56,7 @@ class TradeServiceStub:
     Errors: INVALID_ARGUMENT (INVALID_FIELD).
     """
     GetOrder: _grpc.UnaryUnaryMultiCallable[_trade_pb2.GetOrderRequest, _trade_pb2.GetOrderResponse]
-    """One order by its idempotency key.
+    """One order by its idempotency key. A key that ends in ":batch" can be read over gRPC only.
 
     Errors: NOT_FOUND (ORDER_NOT_FOUND).
     """
@@ -92,7 +92,7 @@ class TradeServiceAsyncStub(TradeServiceStub):
     Errors: INVALID_ARGUMENT (INVALID_FIELD).
     """
     GetOrder: _aio.UnaryUnaryMultiCallable[_trade_pb2.GetOrderRequest, _trade_pb2.GetOrderResponse]  # type: ignore[assignment]
-    """One order by its idempotency key.
+    """One order by its idempotency key. A key that ends in ":batch" can be read over gRPC only.
 
     Errors: NOT_FOUND (ORDER_NOT_FOUND).
     """
@@ -143,7 +143,7 @@ class TradeServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _trade_pb2.GetOrderRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_trade_pb2.GetOrderResponse, _abc.Awaitable[_trade_pb2.GetOrderResponse]]:
-        """One order by its idempotency key.
+        """One order by its idempotency key. A key that ends in ":batch" can be read over gRPC only.
 
         Errors: NOT_FOUND (ORDER_NOT_FOUND).
         """
