@@ -4,15 +4,27 @@ A version is a folder <models>/<name>/<YYYYMMDD_HHMMSS>/ with model.onnx and car
 """
 
 import hashlib
+import os
 import re
 from pathlib import Path
 
 import numpy as np
-import onnxruntime as ort
-from onnxruntime.capi import onnxruntime_pybind11_state as ort_faults
 
-from inference.core.card import Card, CardFaultError, GraphFacts, check_card, check_digest, read_card
-from inference.core.consensus import OUTPUTS, Rows, Scores
+# onnxruntime reports its use to its maker unless this is set before it is imported; a trading system tells nobody.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
+import onnxruntime as ort  # noqa: E402 - after the line above
+from onnxruntime.capi import onnxruntime_pybind11_state as ort_faults  # noqa: E402
+
+from inference.core.card import (  # noqa: E402
+    Card,
+    CardFaultError,
+    GraphFacts,
+    check_card,
+    check_digest,
+    read_card,
+)
+from inference.core.consensus import OUTPUTS, Rows, Scores  # noqa: E402
 
 INPUT = "features"
 FEATURE_NAMES_KEY = "feature_names"
@@ -90,7 +102,6 @@ def _session(graph: bytes, folder: Path) -> ort.InferenceSession:
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.enable_cpu_mem_arena = False  # batches are small; an arena only holds memory
     options.log_severity_level = 3  # errors only: its warnings are not JSON
-    ort.disable_telemetry_events()
     try:
         return ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
     except _UNLOADABLE as fault:

@@ -179,6 +179,12 @@ def test_only_what_needs_docker_or_another_state_of_the_machine_is_not_run() -> 
     assert unusual == []
 
 
+@pytest.mark.parametrize("block", BLOCKS, ids=str)
+def test_every_block_is_valid_shell(block: Block) -> None:
+    told = block.script.replace("<this repository>", "repository")
+    assert subprocess.run(["bash", "-n", "-c", told], check=False).returncode == 0
+
+
 def test_blocks_are_found_with_their_comment_and_their_answer() -> None:
     text = "a\n<!-- not run: because -->\n```sh\nls\n```\n```text\nx\n```\n\n```sh\npwd\n```\n\n```json\n{}\n```\n"
     first, second = blocks_of("A.md", text)

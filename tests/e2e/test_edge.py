@@ -133,9 +133,7 @@ def test_a_risk_reset_needs_no_body(tollgate: Tollgate) -> None:
 
 def test_a_page_of_another_site_cannot_send_an_order(tollgate: Tollgate) -> None:
     assert_error(tollgate.post("/api/trade/execute", ORDER, headers=ANOTHER_ORIGIN), 403, "FORBIDDEN")
-    assert_error(
-        tollgate.post("/api/risk/reset", base=tollgate.dashboard, headers=ANOTHER_ORIGIN), 403, "FORBIDDEN"
-    )
+    assert_error(tollgate.post("/api/risk/reset", base=tollgate.dashboard, headers=ANOTHER_ORIGIN), 403, "FORBIDDEN")
     assert (
         tollgate.post("/api/risk/reset", base=tollgate.dashboard, headers={"origin": tollgate.dashboard}).status == 200
     )

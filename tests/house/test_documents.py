@@ -138,7 +138,8 @@ def test_the_readme_lists_every_route():
         "/api/risk/halt, /resume, /reset", "/api/risk/halt, POST /api/risk/resume, POST /api/risk/reset"
     )
     assert len(routes) > 12
-    assert [f"{verb.upper()} {path}" for verb, path in routes if f"{verb.upper()} {path}" not in readme] == []
+    wanted = [f"{verb.upper()} {path}" for verb, path in routes]
+    assert [route for route in wanted if not re.search(re.escape(route) + r"(?![\w/:{])", readme)] == []
 
 
 def test_the_docs_mention_no_place_outside_the_project():
