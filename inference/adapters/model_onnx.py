@@ -13,10 +13,10 @@ import numpy as np
 # onnxruntime reports its use to its maker unless this is set before it is imported; a trading system tells nobody.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
-import onnxruntime as ort  # noqa: E402 - after the line above
-from onnxruntime.capi import onnxruntime_pybind11_state as ort_faults  # noqa: E402
+import onnxruntime as ort
+from onnxruntime.capi import onnxruntime_pybind11_state as ort_faults
 
-from inference.core.card import (  # noqa: E402
+from inference.core.card import (
     Card,
     CardFaultError,
     GraphFacts,
@@ -24,7 +24,7 @@ from inference.core.card import (  # noqa: E402
     check_digest,
     read_card,
 )
-from inference.core.consensus import OUTPUTS, Rows, Scores  # noqa: E402
+from inference.core.consensus import OUTPUTS, Rows, Scores
 
 INPUT = "features"
 FEATURE_NAMES_KEY = "feature_names"
