@@ -7,6 +7,7 @@ import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from gateway.collector import Collector, TooManyWaitingError
 from gateway.core.decide import decide
 from gateway.core.facts import Policy
 from gateway.core.model import Decision, DecisionId, Failure, Prediction, RiskState, Symbol
@@ -17,6 +18,12 @@ from gateway.ports import Clock, Journal, JournalUnavailableError, Model, ModelU
 
 COUNTER_DIGITS = 6
 """Hexadecimal digits of an id's counter: 16 million decisions in one run before it grows a digit."""
+
+ROWS_MAX = 1024
+"""Questions that are judged together."""
+
+WAITING_MAX = 8192
+"""Questions that may wait; more are told that the model is unavailable."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,22 +46,17 @@ class DecisionPath:
         self._clock = clock
         self._run = f"{clock.now_ms():011x}"
         self._numbers = itertools.count(1)
+        self._collector = Collector(self._decide_all, rows_max=ROWS_MAX, waiting_max=WAITING_MAX)
 
     async def decide(self, question: Question) -> Decision | Failure:
-        """Judge one question."""
+        """Judge one question, together with whatever else is asked at this moment."""
         try:
-            names = await self._model.feature_names()
-            failure = self._check(question, names)
-            if failure:
-                return failure
-            prediction = await self._model.predict([question.features[name] for name in names])
-            decision = self._decision(question, prediction, self._guard.standing().state, self._clock.now_ms())
-            await self._journal.append_decisions((decision,))
-        except ModelUnavailableError:
+            failure = self._check(question, await self._model.feature_names())
+            return failure or await self._collector.ask(question)
+        except (ModelUnavailableError, TooManyWaitingError):
             return _model_unavailable()
         except JournalUnavailableError:
             return _journal_unavailable()
-        return decision
 
     async def decide_many(self, questions: Sequence[Question]) -> Sequence[Decision] | Failure:
         """Judge many questions, or none: the first bad one refuses the call, naming its row."""
@@ -64,18 +66,23 @@ class DecisionPath:
                 failure = self._check(question, names)
                 if failure:
                     return _in_row(failure, row)
-            rows = [[question.features[name] for name in names] for question in questions]
-            predictions = await self._model.predict_many(rows)
-            state, now_ms = self._guard.standing().state, self._clock.now_ms()
-            decisions = [
-                self._decision(question, prediction, state, now_ms)
-                for question, prediction in zip(questions, predictions, strict=True)
-            ]
-            await self._journal.append_decisions(decisions)
+            return await self._decide_all(questions)
         except ModelUnavailableError:
             return _model_unavailable()
         except JournalUnavailableError:
             return _journal_unavailable()
+
+    async def _decide_all(self, questions: Sequence[Question]) -> list[Decision]:
+        """One prediction, one record for each, all kept at once. Raises Model- and JournalUnavailableError."""
+        names = await self._model.feature_names()
+        rows = [[question.features[name] for name in names] for question in questions]
+        predictions = await self._model.predict_many(rows)
+        state, now_ms = self._guard.standing().state, self._clock.now_ms()
+        decisions = [
+            self._decision(question, prediction, state, now_ms)
+            for question, prediction in zip(questions, predictions, strict=True)
+        ]
+        await self._journal.append_decisions(decisions)
         return decisions
 
     def _check(self, question: Question, names: Sequence[str]) -> Failure | None:

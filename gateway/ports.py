@@ -71,10 +71,6 @@ class Model(Protocol):
         """The features that the served model takes. Raises ModelUnavailableError."""
         ...
 
-    async def predict(self, features: Sequence[float]) -> Prediction:
-        """One row in the order of `feature_names`. Raises ModelUnavailableError."""
-        ...
-
     async def predict_many(self, rows: Sequence[Sequence[float]]) -> Sequence[Prediction]:
         """Many rows, answered in order. Raises ModelUnavailableError."""
         ...

@@ -57,9 +57,6 @@ class FakeModel:
             raise ModelUnavailableError("down")
         return self.names
 
-    async def predict(self, features: Sequence[float]) -> Prediction:
-        return (await self.predict_many([features]))[0]
-
     async def predict_many(self, rows: Sequence[Sequence[float]]) -> Sequence[Prediction]:
         if self.down:
             raise ModelUnavailableError("down")

@@ -1,12 +1,9 @@
 """The model service, asked by the Open Inference Protocol.
 
-Requests in flight are collected: while one ModelInfer runs, newcomers wait
-together and leave in the next one. A lone request never waits for company.
 Every input is a tensor of its own, named after its feature, so that any server
 of the protocol can stand in.
 """
 
-import asyncio
 import math
 from array import array
 from collections.abc import Sequence
@@ -22,9 +19,6 @@ from gateway.ports import ModelUnavailableError
 ROWS_MAX = 4096
 """Rows of one ModelInfer; what the model service takes at most."""
 
-WAITING_MAX = 8192
-"""Requests that may wait for the next ModelInfer; more are told that the model is unavailable."""
-
 _CHANNEL_OPTIONS = (
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.min_reconnect_backoff_ms", 100),
@@ -33,8 +27,6 @@ _CHANNEL_OPTIONS = (
 )
 
 log = structlog.get_logger()
-
-_Waiting = tuple[Sequence[float], asyncio.Future[Prediction]]
 
 
 class OipModel:
@@ -47,8 +39,6 @@ class OipModel:
         self._timeout = timeout_seconds
         self._horizon_seconds = horizon_seconds
         self._features: tuple[str, ...] = ()
-        self._waiting: list[_Waiting] = []
-        self._sender: asyncio.Task[None] | None = None
 
     async def close(self) -> None:
         """Close the channel; running calls end with ModelUnavailableError."""
@@ -76,40 +66,9 @@ class OipModel:
         self._features = tuple(tensor.name for tensor in answer.inputs)
         return answer.versions[-1] if answer.versions else ""
 
-    async def predict(self, features: Sequence[float]) -> Prediction:
-        """One row, sent with whatever else waits. Raises ModelUnavailableError."""
-        if len(self._waiting) >= WAITING_MAX:
-            raise ModelUnavailableError("too many requests wait for the model")
-        future: asyncio.Future[Prediction] = asyncio.get_running_loop().create_future()
-        self._waiting.append((features, future))
-        if self._sender is None:
-            self._sender = asyncio.create_task(self._send_waiting())
-        return await future
-
     async def predict_many(self, rows: Sequence[Sequence[float]]) -> Sequence[Prediction]:
         """Many rows in one call. Raises ModelUnavailableError."""
         return await self._infer(rows)
-
-    async def _send_waiting(self) -> None:
-        """Send what waits, all together, until nothing does."""
-        try:
-            while self._waiting:
-                batch, self._waiting = self._waiting[:ROWS_MAX], self._waiting[ROWS_MAX:]
-                await self._answer(batch)
-        finally:
-            self._sender = None
-
-    async def _answer(self, batch: Sequence[_Waiting]) -> None:
-        try:
-            predictions = await self._infer([features for features, _ in batch])
-        except ModelUnavailableError as fault:
-            for _, future in batch:
-                if not future.done():
-                    future.set_exception(fault)
-            return
-        for (_, future), prediction in zip(batch, predictions, strict=True):
-            if not future.done():
-                future.set_result(prediction)
 
     async def _infer(self, rows: Sequence[Sequence[float]]) -> list[Prediction]:
         try:

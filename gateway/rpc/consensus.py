@@ -45,7 +45,7 @@ class ConsensusServicer(pb_grpc.ConsensusServiceServicer):
 
     async def get(self, request: pb.GetConsensusRequest, call: Call) -> pb.GetConsensusResponse | Failure:
         """Judge one set of features."""
-        limited = self._rate_limit.take(call.client)
+        limited = await self._rate_limit.take(call.client)
         if limited:
             return limited
         decision = await self._path.decide(question_of(request))
@@ -56,7 +56,7 @@ class ConsensusServicer(pb_grpc.ConsensusServiceServicer):
 
     async def batch(self, request: pb.BatchGetConsensusRequest, call: Call) -> pb.BatchGetConsensusResponse | Failure:
         """Judge many; one log line for all."""
-        limited = self._rate_limit.take(call.client)
+        limited = await self._rate_limit.take(call.client)
         if limited:
             return limited
         decisions = await self._path.decide_many([question_of(one) for one in request.requests])

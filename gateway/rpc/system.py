@@ -59,7 +59,7 @@ class SystemServicer(pb_grpc.SystemServiceServicer):
     async def get_health(self, request: pb.GetHealthRequest, call: Call) -> pb.GetHealthResponse | Failure:
         """The health of the gateway and its parts."""
         settings, parts = self._settings, self._health.parts()
-        usage = self._rate_limit.usage(call.client)
+        usage = await self._rate_limit.usage(call.client)
         return pb.GetHealthResponse(
             ok=parts.ok,
             mode=settings.trading_mode,

@@ -72,7 +72,7 @@ class TradeServicer(pb_grpc.TradeServiceServicer):
 
     async def execute(self, request: pb.ExecuteRequest, call: Call) -> pb.ExecuteResponse | Failure:
         """Take one order."""
-        refused = self._not_now(call) or self._take_key_header(request, call)
+        refused = await self._not_now(call) or self._take_key_header(request, call)
         if refused:
             return refused
         key = OrderKey(request.idempotency_key or f"srv-{uuid.uuid4().hex}")
@@ -126,13 +126,13 @@ class TradeServicer(pb_grpc.TradeServiceServicer):
                 mids[symbol] = book.mid
         return positions_message(ledger, mids)
 
-    def _not_now(self, call: Call) -> Failure | None:
+    async def _not_now(self, call: Call) -> Failure | None:
         if self._draining:
             return Failure(
                 reason=Reason.GATEWAY_UNAVAILABLE,
                 message="No order was sent: the gateway is shutting down. Retry with the same key.",
             )
-        return self._rate_limit.take(call.client)
+        return await self._rate_limit.take(call.client)
 
     def _take_key_header(self, request: pb.ExecuteRequest, call: Call) -> Failure | None:
         """Let the header Idempotency-Key stand for the field; a Failure when the two disagree or it breaks the rule."""

@@ -325,7 +325,7 @@ def test_a_dead_model_service_is_503_on_both_wires(tollgate: Tollgate) -> None:
             grpc.StatusCode.UNAVAILABLE,
             "MODEL_UNAVAILABLE",
         )
-    assert tollgate.post("/api/ai/consensus", DECISION).status == 200
+    wait_until(lambda: tollgate.post("/api/ai/consensus", DECISION).status == 200, seconds=5)
 
 
 def test_the_logs_hold_what_the_runbook_greps(flat: Tollgate) -> None:
