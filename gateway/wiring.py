@@ -1,6 +1,7 @@
 """Builds the gateway: the only file that names concrete adapters."""
 
 import asyncio
+import gc
 import os
 import signal
 
@@ -34,6 +35,9 @@ from gateway.rpc.trade import TradeServicer
 from gateway.settings import Settings
 
 log = structlog.get_logger()
+
+GARBAGE_THRESHOLD = 20_000
+"""New objects between two collections; Python's own 700 collects several times in one batch."""
 
 MARKET_WAIT_SECONDS = 2.0
 """How long a start with open orders waits for prices before it serves."""
@@ -172,6 +176,7 @@ class Gateway:
             max_concurrent_calls=settings.max_concurrent_calls,
         )
         await server.start()
+        _settle_memory()
         log.info("gateway_started", version=__version__, mode=settings.trading_mode, port=server.port)
         async with asyncio.TaskGroup() as tasks:
             watches = [
@@ -203,6 +208,13 @@ class CrashTracer:
         """Die here, as a power cut would, when this is the named step."""
         if step is self._crash_at:
             os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _settle_memory() -> None:
+    """Leave what a start has made out of every later collection, and collect less often: requests make no cycles."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(GARBAGE_THRESHOLD)
 
 
 def _policy(settings: Settings) -> Policy:

@@ -1,12 +1,15 @@
 """When to send what has been collected: few large batches under load, and no wait for a lone request.
 
 While callers come one at a time, each leaves at once. When many are under way
-together, half of them are waited for: two groups then take turns, one being
+together, most of them are waited for: two groups then take turns, one being
 answered while the other gathers. Whoever collects also sets a timer, since a
 caller that was expected may never come.
 """
 
 from dataclasses import dataclass
+
+SHARE_AWAITED = 0.75
+"""Of what is expected, the share that is waited for. Measured with 16 and 64 clients: more adds delay and saves little."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -26,7 +29,7 @@ class Pace:
 
     def is_due(self, waiting: int) -> bool:
         """Whether `waiting` items should leave now."""
-        return self.may_send() and waiting >= max(1.0, self.expected / 2)
+        return self.may_send() and waiting >= max(1.0, self.expected * SHARE_AWAITED)
 
     def sent(self, rows: int) -> None:
         """A batch of `rows` has left."""
