@@ -38,14 +38,17 @@ class Collector(Generic[ItemT, ResultT]):
         """The result for one item. Raises what the work raises, and TooManyWaitingError."""
         if len(self._waiting) >= self._waiting_max:
             raise TooManyWaitingError
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[ResultT] = loop.create_future()
+        future: asyncio.Future[ResultT] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, future))
+        self._consider()
+        return await future
+
+    def _consider(self) -> None:
+        """Send what waits when it is due, else look again soon."""
         if self._pace.is_due(len(self._waiting)):
             self._send()
         elif self._timer is None:
-            self._timer = loop.call_later(LINGER_SECONDS, self._linger_over)
-        return await future
+            self._timer = asyncio.get_running_loop().call_later(LINGER_SECONDS, self._linger_over)
 
     def _linger_over(self) -> None:
         self._timer = None
@@ -73,5 +76,5 @@ class Collector(Generic[ItemT, ResultT]):
                 future.set_exception(outcome)
             else:
                 future.set_result(outcome[index])
-        if self._waiting and self._timer is None:
-            self._linger_over()
+        if self._waiting:
+            self._consider()

@@ -9,7 +9,7 @@ caller that was expected may never come.
 from dataclasses import dataclass
 
 SHARE_AWAITED = 0.75
-"""Of what is expected, the share that is waited for. Measured with 16 and 64 clients: more adds delay and saves little."""
+"""The share of what is expected that is waited for. Measured: more adds delay, and saves little."""
 
 
 @dataclass(slots=True, kw_only=True)

@@ -74,7 +74,7 @@ class Usage:
 
 
 class RateLimit:
-    """So many calls a minute for each client. The storage of `limits.aio` starts no threads, as its blocking twin does."""
+    """So many calls a minute for each client. The storage of `limits.aio` starts no threads; its blocking twin does."""
 
     def __init__(self, calls_per_minute: int) -> None:
         self._item = RateLimitItemPerMinute(calls_per_minute)

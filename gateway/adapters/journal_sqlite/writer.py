@@ -25,9 +25,16 @@ from typing import Final, NamedTuple
 
 from gateway.adapters.journal_sqlite.schema import JournalUnusableError, open_writer
 from gateway.core.chain import GENESIS_DIGEST, record_digest
+from gateway.core.pacing import Pace
 
 BATCH_ROWS_MAX: Final = 1024
 """A transaction takes no further group beyond this: about 10 ms of work."""
+
+BATCHES_MAX: Final = 2
+"""Batches handed to the thread at once: one is committed, the next is ready."""
+
+LINGER_SECONDS: Final = 0.003
+"""How long a record waits for others at most; one that comes alone does not wait."""
 
 STATEMENT_ROWS: Final = (1, 4, 16, 64, 256, 1024)
 """The sizes of prepared INSERT statements; a batch is padded to the next size, so that few statements are cached."""
@@ -68,7 +75,11 @@ class Writer:
         self._ended: asyncio.Future[None] = loop.create_future()
         self._unsettled: deque[Group] = deque()
         """Groups in the order in which they came; of the event loop alone."""
-        self._queue: queue.SimpleQueue[Group | None] = queue.SimpleQueue()
+        self._unsent: list[Group] = []
+        """Groups that wait for company, or for the thread; of the event loop alone."""
+        self._pace = Pace(batches_max=BATCHES_MAX)
+        self._timer: asyncio.TimerHandle | None = None
+        self._queue: queue.SimpleQueue[list[Group] | None] = queue.SimpleQueue()
         self._connection: sqlite3.Connection | None = None
         self._seq = 0
         self._digest = GENESIS_DIGEST
@@ -85,19 +96,48 @@ class Writer:
         if self._ended.done():
             self._fail_unsettled()
         else:
-            self._queue.put(group)
+            self._unsent.append(group)
+            self._consider()
 
     async def stop(self) -> None:
         """Commit what is queued, close the connection and end the thread."""
+        while self._unsent:
+            self._send()
         self._queue.put(None)
         await self._ended
         self._thread.join()
+
+    def _consider(self) -> None:
+        """Hand over what waits when it is due, else look again soon."""
+        if self._pace.is_due(len(self._unsent)):
+            self._send()
+        elif self._timer is None:
+            self._timer = self._loop.call_later(LINGER_SECONDS, self._linger_over)
+
+    def _linger_over(self) -> None:
+        self._timer = None
+        if self._unsent and self._pace.may_send():
+            self._send()
+
+    def _send(self) -> None:
+        """Hand a batch to the thread: as many groups as fit, one at the least."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        rows = 0
+        for count, group in enumerate(self._unsent, 1):  # noqa: B007 - how far it came is what counts
+            rows += len(group.rows)
+            if rows >= BATCH_ROWS_MAX:
+                break
+        batch, self._unsent = self._unsent[:count], self._unsent[count:]
+        self._pace.sent(len(batch))
+        self._queue.put(batch)
 
     def _run(self) -> None:
         """The thread. Were it to die of a fault of ours, callers would not wait: the loop is told of its end."""
         try:
             if self._open():
-                while groups := self._take():
+                while groups := self._queue.get():
                     self._loop.call_soon_threadsafe(self._settle, len(groups), *self._write(groups))
         finally:
             self._disconnect()
@@ -111,21 +151,6 @@ class Writer:
             return False
         self._loop.call_soon_threadsafe(self._opened.set_result, self._seq)
         return True
-
-    def _take(self) -> list[Group]:
-        """The next batch, oldest first; empty when the thread is to end."""
-        group = self._queue.get()
-        groups: list[Group] = []
-        rows = 0
-        while group is not None:
-            groups.append(group)
-            rows += len(group.rows)
-            if rows >= BATCH_ROWS_MAX or self._queue.empty():
-                return groups
-            group = self._queue.get()
-        if groups:
-            self._queue.put(None)  # end after this batch
-        return groups
 
     def _write(self, groups: Sequence[Group]) -> tuple[int, str | None]:
         """Commit a batch: the number of its first row, or 0 and what went wrong."""
@@ -192,6 +217,9 @@ class Writer:
             group = self._unsettled.popleft()
             group.settle(first_seq, fault)
             first_seq += len(group.rows)
+        self._pace.ended(groups)
+        if self._unsent:
+            self._consider()
 
     def _end(self) -> None:
         if not self._opened.done():
@@ -200,6 +228,7 @@ class Writer:
         self._fail_unsettled()
 
     def _fail_unsettled(self) -> None:
+        self._unsent.clear()
         while self._unsettled:
             self._unsettled.popleft().settle(0, "the journal's writer has ended")
 
