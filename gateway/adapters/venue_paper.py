@@ -12,6 +12,7 @@ An order is what Bybit makes of a market order: immediate-or-cancel, with a pric
 4. All filled: filled. A part: partially filled, the rest cancelled. Nothing: cancelled.
 """
 
+import itertools
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -37,6 +38,10 @@ class _Taken:
 
     received_ms: int = -1
     by_price: dict[tuple[Side, Decimal], Decimal] = field(default_factory=dict)
+
+
+LOOK_AHEAD = 2
+"""Levels are read until they hold this many times the order: more than it can take, whatever the rounding."""
 
 
 class PaperVenue:
@@ -70,7 +75,7 @@ class PaperVenue:
         book, instrument = self._market.book(symbol), self._market.instrument(symbol)
         if book is None or instrument is None:
             return Outcome(state=OrderState.CANCELLED)
-        levels = list(self._remaining(symbol, side, book))
+        levels = list(self._remaining(symbol, side, book, approved.qty_usd * LOOK_AHEAD))
         qty = order_qty(approved, book, levels, instrument)
         refusal = refusal_of(qty, instrument, book.mid)
         if refusal:
@@ -79,8 +84,8 @@ class PaperVenue:
         self._take(symbol, side, fills)
         return outcome_of(qty, fills)
 
-    def _remaining(self, symbol: Symbol, side: Side, book: Book) -> Iterator[Level]:
-        """The levels that an order may take, best first, less what others took of this book."""
+    def _remaining(self, symbol: Symbol, side: Side, book: Book, enough_usd: Decimal) -> Iterator[Level]:
+        """The levels that an order may take, best first, less what others took of this book, until they are enough."""
         taken = self._taken.get(symbol)
         if taken is None or taken.received_ms != book.received_ms:
             taken = self._taken[symbol] = _Taken(received_ms=book.received_ms)
@@ -88,6 +93,9 @@ class PaperVenue:
             left = level.qty - taken.by_price.get((side, level.price), ZERO)
             if left > 0:
                 yield Level(price=level.price, qty=left)
+                enough_usd -= level.price * left
+                if enough_usd < 0:
+                    return
 
     def _take(self, symbol: Symbol, side: Side, fills: Sequence[Fill]) -> None:
         by_price = self._taken[symbol].by_price
@@ -95,13 +103,14 @@ class PaperVenue:
             by_price[side, fill.price] = by_price.get((side, fill.price), ZERO) + fill.qty
 
 
-def within_protection(side: Side, book: Book) -> list[Level]:
+def within_protection(side: Side, book: Book) -> Iterator[Level]:
     """The opposite side of the book, as far as the protection cap reaches from its best price."""
     if side is Side.BUY:
         cap = book.asks[0].price * (1 + PROTECTION)
-        return [level for level in book.asks if level.price <= cap]
-    floor = book.bids[0].price * (1 - PROTECTION)
-    return [level for level in book.bids if level.price >= floor]
+        yield from itertools.takewhile(lambda level: level.price <= cap, book.asks)
+    else:
+        floor = book.bids[0].price * (1 - PROTECTION)
+        yield from itertools.takewhile(lambda level: level.price >= floor, book.bids)
 
 
 def order_qty(approved: Approved, book: Book, levels: Sequence[Level], instrument: Instrument) -> Decimal:

@@ -1,6 +1,5 @@
 """The plan of one order: the verdict of risk as the record that the journal keeps."""
 
-import base64
 import hashlib
 from decimal import Decimal
 
@@ -9,7 +8,7 @@ from gateway.core.model import Failure, Order, OrderKey, OrderLinkId, OrderRecor
 from gateway.core.risk import Approved, approve, ruling_confidence
 
 LINK_ID_LENGTH = 34
-"""Venues take at most 36 characters of [A-Za-z0-9_-]."""
+"""Venues take at most 36 characters of [A-Za-z0-9_-]; 32 of a digest are 128 bits."""
 
 
 def plan_order(order: Order, account: str, facts: OrderFacts, policy: Policy) -> Approved | Failure:
@@ -19,8 +18,8 @@ def plan_order(order: Order, account: str, facts: OrderFacts, policy: Policy) ->
 
 def order_link_id(account: str, key: OrderKey) -> OrderLinkId:
     """The venue's id of an order, derived from account and key so that a retry can never make another."""
-    digest = hashlib.sha256(f"{account}|{key}".encode()).digest()
-    return OrderLinkId("tg" + base64.b32encode(digest).decode().lower()[: LINK_ID_LENGTH - 2])
+    digest = hashlib.sha256(f"{account}|{key}".encode()).hexdigest()
+    return OrderLinkId("tg" + digest[: LINK_ID_LENGTH - 2])
 
 
 def intent_record(approved: Approved) -> OrderRecord:

@@ -18,6 +18,7 @@ MessageT = TypeVar("MessageT", bound=Message)
 
 _UNKNOWN = re.compile(r'has no field named "([^"]*)" at "\w+\.?([^"]*)"')
 _AT = re.compile(r" at \w+\.(\S+?)\.?$")
+_BOOLEAN = re.compile(rb"true|false")
 _WRONG = re.compile(r"Failed to parse (\w+) field")
 
 NAME_LENGTH_MAX = 100
@@ -34,7 +35,7 @@ def parse(body: bytes, message_type: type[MessageT]) -> MessageT | Failure:  # n
         document = json.loads(body.decode("utf-8") or "{}", object_pairs_hook=_unique)
         if not isinstance(document, dict):
             return _invalid("body", "is not a JSON object")
-        if misused := _misused_boolean(document, message_type.DESCRIPTOR):
+        if _BOOLEAN.search(body) and (misused := _misused_boolean(document, message_type.DESCRIPTOR)):
             return _invalid(misused, "has the wrong type: it is no truth value")
         return json_format.ParseDict(document, message_type())
     except UnicodeDecodeError:
