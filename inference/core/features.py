@@ -81,7 +81,7 @@ def rsi_14(closes: Series) -> Series:
 
 def _rsi_of(gain: float, loss: float) -> float:
     moved = gain + loss
-    return 100.0 * gain / moved if moved > 0.0 else _RSI_FLAT
+    return min(100.0, 100.0 * gain / moved) if moved > 0.0 else _RSI_FLAT  # rounding may pass 100 by one unit
 
 
 KNOWN: Mapping[str, Feature] = MappingProxyType(

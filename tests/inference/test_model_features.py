@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from inference.core.features import KNOWN, feature_matrix, mom_20, rsi_14, rv_5
@@ -83,6 +83,7 @@ def test_a_close_that_is_no_price_is_refused(close: float) -> None:
 
 
 @given(prices)
+@example([50.0] * 14 + [100.0] + [50.0 + 50.0 * step / 7 for step in range(30)])
 def test_features_are_finite_in_range_and_defined_from_their_first_row(closes: list[float]) -> None:
     series = np.array(closes)
     for feature in KNOWN.values():
