@@ -37,15 +37,46 @@ def parse(body: bytes, message_type: type[MessageT]) -> MessageT | Failure:  # n
             return _invalid("body", "is not a JSON object")
         if _BOOLEAN.search(body) and (misused := _misused_boolean(document, message_type.DESCRIPTOR)):
             return _invalid(misused, "has the wrong type: it is no truth value")
-        return json_format.ParseDict(document, message_type())
+        if twice := _given_twice(document, message_type):
+            return _invalid(twice, "is given twice, by both of its names")
+        return _built(document, message_type) or json_format.ParseDict(document, message_type())
     except UnicodeDecodeError:
         return _invalid("body", "is not UTF-8 text")
     except _DuplicateKeyError as fault:
         return _invalid(str(fault), "is given twice")
+    except UnicodeEncodeError:
+        return _invalid("body", "holds half a surrogate pair, which is no character")
     except (json.JSONDecodeError, RecursionError):
         return _invalid("body", "is not valid JSON")
     except json_format.ParseError as fault:
         return _of_parse_error(str(fault))
+
+
+def _built(document: dict[str, object], message_type: type[MessageT]) -> MessageT | None:
+    """The message, built in a third of the time for a plain document; None when anything is not as plain as that.
+
+    The constructor takes no unknown name and no wrong type. What it refuses, and every name that is not the
+    contract's own, goes to json_format, which accepts more spellings and says what is wrong.
+    """
+    fields = message_type.DESCRIPTOR.fields_by_camelcase_name
+    values: dict[str, Any] = {}
+    for name, value in document.items():
+        found = fields.get(name)
+        if found is None or (found.cpp_type == found.CPPTYPE_BOOL and not isinstance(value, bool)):
+            return None
+        values[found.name] = value
+    try:
+        return message_type(**values)
+    except (TypeError, ValueError):
+        return None
+
+
+def _given_twice(document: dict[str, object], message_type: type[Message]) -> str | None:
+    """A field that is given by both of its names, qtyUsd and qty_usd."""
+    fields = message_type.DESCRIPTOR.fields_by_name
+    return next(
+        (name for name in document if name in fields and fields[name].json_name in document.keys() - {name}), None
+    )
 
 
 def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:

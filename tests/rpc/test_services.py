@@ -141,6 +141,9 @@ async def test_bad_orders_are_refused_by_field_and_nothing_is_kept(running, chan
         (b"[" * 30_000, "body"),
         ({**ORDER_JSON, "idempotencykey": "k"}, "idempotencykey"),
         (json.dumps(ORDER_JSON)[:-1].encode() + b', "qtyUsd": 1}', "qtyUsd"),
+        ({**ORDER_JSON, "qty_usd": 1}, "qty_usd"),
+        ({**ORDER_JSON, "symbol": "\ud800"}, "symbol"),
+        ({**ORDER_JSON, "reduceOnly": 1}, "reduceOnly"),
         ({**ORDER_JSON, "qtyUsd": "abc"}, "qtyUsd"),
         ({**ORDER_JSON, "qtyUsd": True}, "qtyUsd"),
         ({**ORDER_JSON, "qtyUsd": [2000]}, "qtyUsd"),
@@ -166,6 +169,14 @@ async def test_the_json_edge_answers_as_grpc_does(running):
     assert (await post(running, "GetConsensus", {"symbol": BTC, "features": FEATURES})).signal == "long"
     batch = await post(running, "BatchGetConsensus", {"requests": [{"symbol": BTC, "features": FEATURES}]})
     assert len(batch.responses) == 1
+
+
+@pytest.mark.parametrize(
+    "changes", [{"qtyUsd": "2000"}, {"qtyUsd": None, "qty_usd": 2000}, {"decisionId": None}, {"reduceOnly": False}]
+)
+async def test_other_spellings_of_proto3_json_are_taken(running, changes):
+    body = {name: value for name, value in (ORDER_JSON | changes).items() if value is not None or name == "decisionId"}
+    assert (await post(running, "Execute", body)).order.qty_usd == 1800.0
 
 
 async def test_a_key_in_header_and_field_must_agree(running):
