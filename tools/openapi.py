@@ -272,7 +272,15 @@ def message_schema(contract: Contract, name: str, *, request: bool) -> Json:
         made["required"] = must
     if request:
         made["additionalProperties"] = False
+        for optional in properties.keys() - set(must):
+            may_be_null(properties[optional])
     return made
+
+
+def may_be_null(schema: Json) -> None:
+    """In JSON of proto3, null stands for a field that is left out."""
+    if isinstance(schema.get("type"), str):
+        schema["type"] = [schema["type"], "null"]
 
 
 def required_fields(message: Message) -> list[str]:

@@ -106,6 +106,12 @@ def test_an_idempotency_key_that_is_none_is_a_400_naming_it(tollgate: Tollgate, 
     assert answer.metadata["field"] == "idempotencyKey"
 
 
+@pytest.mark.parametrize("name", [b"x-a|b", b"5B$", b"x-note", b"user-agent"])
+def test_headers_that_grpc_cannot_carry_do_no_harm(tollgate: Tollgate, name: bytes) -> None:
+    request = b"GET /health HTTP/1.1\r\nhost: a\r\nconnection: close\r\n" + name + b": caf\xe9\r\n\r\n"
+    assert raw(tollgate.gateway, request).startswith(b"HTTP/1.1 200 ")
+
+
 def test_headers_over_32_kib_are_refused_in_json(tollgate: Tollgate) -> None:
     answer = tollgate.post("/api/trade/execute", ORDER, headers={"x-much": "m" * 40_000})
     assert_error(answer, 431, "INVALID_FIELD")
