@@ -1,7 +1,10 @@
 """The documented day through the real Envoy: the calls as written, and every refusal on both wires."""
 
 import concurrent.futures
+import contextlib
 import json
+import sqlite3
+import time
 import uuid
 from collections.abc import Callable
 from typing import Any
@@ -326,6 +329,26 @@ def test_a_dead_model_service_is_503_on_both_wires(tollgate: Tollgate) -> None:
             "MODEL_UNAVAILABLE",
         )
     wait_until(lambda: tollgate.post("/api/ai/consensus", DECISION).status == 200, seconds=5)
+
+
+def test_a_locked_journal_is_503_within_a_second_sends_nothing_and_recovers(
+    start_stack: Callable[..., Tollgate],
+) -> None:
+    tollgate = start_stack()
+    assert isinstance(tollgate.controls, Stack)
+    journal = tollgate.controls.state_dir / "journal.sqlite3"
+    with contextlib.closing(sqlite3.connect(journal, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        begun = time.monotonic()
+        told = execute(tollgate)
+        assert time.monotonic() - begun < 1
+        assert (told.status, told.reason) == (503, "JOURNAL_UNAVAILABLE")
+        assert grpc_refusal(tollgate) == (grpc.StatusCode.UNAVAILABLE, "JOURNAL_UNAVAILABLE")
+        assert not tollgate.get("/health").json["journal"]["ok"]
+        other.execute("ROLLBACK")
+    assert tollgate.get("/api/trade/positions").json["positions"] == []
+    assert execute(tollgate).status == 200
+    assert tollgate.get("/health").json["journal"]["ok"]
 
 
 def test_the_logs_hold_what_the_runbook_greps(flat: Tollgate) -> None:
