@@ -16,6 +16,7 @@ PAGES = [ROOT / name for name in WRITTEN] + sorted((ROOT / "docs").glob("*.md"))
 GENERATED = ("settings.md", "reasons.md", "states.md")
 MADE_BY_RUNNING = ("var/",)
 NOT_SETTINGS = {
+    "ORT_DISABLE_TELEMETRY",
     "BYBIT_API_KEY",  # named as not read by this version
     "BYBIT_API_SECRET",
     "TABLE",
