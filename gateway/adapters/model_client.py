@@ -16,9 +16,6 @@ from open_inference import grpc_predict_v2_pb2_grpc as oip_grpc
 from gateway.core.model import Prediction
 from gateway.ports import ModelUnavailableError
 
-ROWS_MAX = 4096
-"""Rows of one ModelInfer; what the model service takes at most."""
-
 _CHANNEL_OPTIONS = (
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.min_reconnect_backoff_ms", 100),
@@ -47,35 +44,34 @@ class OipModel:
     async def feature_names(self) -> Sequence[str]:
         """The model's inputs, asked for once and again after a failure. Raises ModelUnavailableError."""
         if not self._features:
-            try:
-                answer = await self._stub.ModelMetadata(
-                    oip.ModelMetadataRequest(name=self._name), timeout=self._timeout
-                )
-            except grpc.aio.AioRpcError as fault:
-                raise _unavailable(fault) from fault
-            self._features = tuple(tensor.name for tensor in answer.inputs)
+            await self._read_metadata()
         return self._features
 
     async def ready(self) -> str | None:
         """The served version, or None when the model does not answer."""
         try:
-            answer = await self._stub.ModelMetadata(oip.ModelMetadataRequest(name=self._name), timeout=self._timeout)
-        except grpc.aio.AioRpcError:
+            versions = await self._read_metadata()
+        except ModelUnavailableError:
             self._features = ()
             return None
-        self._features = tuple(tensor.name for tensor in answer.inputs)
-        return answer.versions[-1] if answer.versions else ""
+        return versions[-1] if versions else ""
 
     async def predict_many(self, rows: Sequence[Sequence[float]]) -> Sequence[Prediction]:
         """Many rows in one call. Raises ModelUnavailableError."""
-        return await self._infer(rows)
-
-    async def _infer(self, rows: Sequence[Sequence[float]]) -> list[Prediction]:
         try:
             answer = await self._stub.ModelInfer(self._request(rows), timeout=self._timeout)
         except grpc.aio.AioRpcError as fault:
             raise _unavailable(fault) from fault
         return self._predictions(answer, len(rows))
+
+    async def _read_metadata(self) -> Sequence[str]:
+        """Learn the model's inputs; its versions. Raises ModelUnavailableError."""
+        try:
+            answer = await self._stub.ModelMetadata(oip.ModelMetadataRequest(name=self._name), timeout=self._timeout)
+        except grpc.aio.AioRpcError as fault:
+            raise _unavailable(fault) from fault
+        self._features = tuple(tensor.name for tensor in answer.inputs)
+        return answer.versions
 
     def _request(self, rows: Sequence[Sequence[float]]) -> oip.ModelInferRequest:
         if not self._features:

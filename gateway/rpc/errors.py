@@ -43,7 +43,7 @@ class Boundary:
     async def unary(self, request: RequestT, context: Context, handler: Handler[RequestT, ResponseT]) -> ResponseT:
         """Answer a gRPC call."""
         call = self._callers.call(context)
-        return await self._answer(call, context, lambda: self.checked(request, call, handler))
+        return await self._answer(call, context, self._checked(request, call, handler))
 
     async def json(
         self,
@@ -57,11 +57,11 @@ class Boundary:
 
         async def parsed() -> ResponseT | Failure:
             request = parse(body.data, request_type)
-            return request if isinstance(request, Failure) else await self.checked(request, call, handler)
+            return request if isinstance(request, Failure) else await self._checked(request, call, handler)
 
-        return await self._answer(call, context, parsed)
+        return await self._answer(call, context, parsed())
 
-    async def checked(
+    async def _checked(
         self, request: RequestT, call: Call, handler: Handler[RequestT, ResponseT]
     ) -> ResponseT | Failure:
         """Handle a request that keeps the contract's rules."""
@@ -94,7 +94,7 @@ class Boundary:
             trailing.append(("retry-after", str(failure.retry_seconds)))
         await context.abort(grpc.StatusCode[codes.grpc], failure.message, tuple(trailing))
 
-    def unexpected(self, call: Call) -> Failure:
+    def _unexpected(self, call: Call) -> Failure:
         """Log the exception being handled, and make the only thing that a client may learn of it."""
         incident = uuid.uuid4().hex[:12]
         log.exception("internal_error", incident=incident, request_id=call.request_id)  # noqa: LOG004 - called from handlers
@@ -121,7 +121,7 @@ class Boundary:
 
         async def read() -> None:
             async for request in requests:
-                await under_way.put(asyncio.create_task(self._guarded(request, call, handler)))
+                await under_way.put(asyncio.create_task(self._caught(call, self._checked(request, call, handler))))
             await under_way.put(None)
 
         reader = asyncio.create_task(read())
@@ -135,21 +135,15 @@ class Boundary:
         finally:
             reader.cancel()
 
-    async def _guarded(
-        self, request: RequestT, call: Call, handler: Handler[RequestT, ResponseT]
-    ) -> ResponseT | Failure:
+    async def _caught(self, call: Call, work: Awaitable[ResponseT | Failure]) -> ResponseT | Failure:
+        """What `work` comes to, an unexpected exception as the failure that a client may see: the one boundary."""
         try:
-            return await self.checked(request, call, handler)
-        except Exception:  # noqa: BLE001 - the one boundary, for a request of a stream
-            return self.unexpected(call)
-
-    async def _answer(
-        self, call: Call, context: Context, work: Callable[[], Awaitable[ResponseT | Failure]]
-    ) -> ResponseT:
-        try:
-            result = await work()
+            return await work
         except Exception:  # noqa: BLE001 - the one boundary
-            result = self.unexpected(call)
+            return self._unexpected(call)
+
+    async def _answer(self, call: Call, context: Context, work: Awaitable[ResponseT | Failure]) -> ResponseT:
+        result = await self._caught(call, work)
         if isinstance(result, Failure):
             _log_failure(result, call)
             await self.fail(result, call, context)

@@ -25,13 +25,10 @@ from typing import Final, NamedTuple
 
 from gateway.adapters.journal_sqlite.schema import JournalUnusableError, open_writer
 from gateway.core.chain import GENESIS_DIGEST, record_digest
-from gateway.core.pacing import Pace
+from gateway.gathering import Gathering
 
 BATCH_ROWS_MAX: Final = 1024
 """A transaction takes no further group beyond this: about 10 ms of work."""
-
-BATCHES_MAX: Final = 2
-"""Batches handed to the thread at once: one is committed, the next is ready."""
 
 LINGER_SECONDS: Final = 0.003
 """How long a record waits for others at most; one that comes alone does not wait."""
@@ -75,10 +72,13 @@ class Writer:
         self._ended: asyncio.Future[None] = loop.create_future()
         self._unsettled: deque[Group] = deque()
         """Groups in the order in which they came; of the event loop alone."""
-        self._unsent: list[Group] = []
+        self._unsent: Gathering[Group] = Gathering(
+            self._hand_over,
+            linger_seconds=LINGER_SECONDS,
+            rows_max=BATCH_ROWS_MAX,
+            rows_of=lambda group: len(group.rows),
+        )
         """Groups that wait for company, or for the thread; of the event loop alone."""
-        self._pace = Pace(batches_max=BATCHES_MAX)
-        self._timer: asyncio.TimerHandle | None = None
         self._queue: queue.SimpleQueue[list[Group] | None] = queue.SimpleQueue()
         self._connection: sqlite3.Connection | None = None
         self._seq = 0
@@ -96,42 +96,17 @@ class Writer:
         if self._ended.done():
             self._fail_unsettled()
         else:
-            self._unsent.append(group)
-            self._consider()
+            self._unsent.add(group)
 
     async def stop(self) -> None:
         """Commit what is queued, close the connection and end the thread."""
-        while self._unsent:
-            self._send()
+        self._unsent.flush()
         self._queue.put(None)
         await self._ended
         self._thread.join()
 
-    def _consider(self) -> None:
-        """Hand over what waits when it is due, else look again soon."""
-        if self._pace.is_due(len(self._unsent)):
-            self._send()
-        elif self._timer is None:
-            self._timer = self._loop.call_later(LINGER_SECONDS, self._linger_over)
-
-    def _linger_over(self) -> None:
-        self._timer = None
-        if self._unsent and self._pace.may_send():
-            self._send()
-
-    def _send(self) -> None:
-        """Hand a batch to the thread: as many groups as fit, one at the least."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        rows = 0
-        for count, group in enumerate(self._unsent, 1):  # noqa: B007 - how far it came is what counts
-            rows += len(group.rows)
-            if rows >= BATCH_ROWS_MAX:
-                break
-        batch, self._unsent = self._unsent[:count], self._unsent[count:]
-        self._pace.sent(len(batch))
-        self._queue.put(batch)
+    def _hand_over(self, groups: list[Group]) -> None:
+        self._queue.put(groups)
 
     def _run(self) -> None:
         """The thread. Were it to die of a fault of ours, callers would not wait: the loop is told of its end."""
@@ -217,9 +192,7 @@ class Writer:
             group = self._unsettled.popleft()
             group.settle(first_seq, fault)
             first_seq += len(group.rows)
-        self._pace.ended(groups)
-        if self._unsent:
-            self._consider()
+        self._unsent.ended(groups)
 
     def _end(self) -> None:
         if not self._opened.done():
