@@ -24,14 +24,8 @@ from gateway.health import Health
 from gateway.order_path import OrderPath
 from gateway.ports import Step
 from gateway.reconcile import Reconciler
-from gateway.rpc.calls import Callers, RateLimit
-from gateway.rpc.consensus import ConsensusServicer
-from gateway.rpc.errors import Boundary
-from gateway.rpc.json_edge import JsonEdgeServicer
-from gateway.rpc.risk import RiskServicer
-from gateway.rpc.server import Server, Servicers
-from gateway.rpc.system import SystemServicer
-from gateway.rpc.trade import TradeServicer
+from gateway.rpc.server import Server
+from gateway.rpc.servicers import servicers
 from gateway.settings import Settings
 
 log = structlog.get_logger()
@@ -74,17 +68,8 @@ class Gateway:
             drawdown_max=settings.max_drawdown_pct,
             price_age_ms_max=settings.price_age_ms_max,
         )
-        facts = LocalFacts(account=account, guard=self._guard, market=self._market, journal=self._journal, clock=clock)
         venue = PaperVenue(market=self._market, fee_bps=settings.paper_fee_bps)
-        self._path = OrderPath(
-            account=account,
-            policy=policy,
-            facts=facts,
-            journal=self._journal,
-            venue=venue,
-            clock=clock,
-            tracer=CrashTracer(settings.crash_at),
-        )
+        self._path = self._order_path(policy, venue, clock)
         self._reconciler = Reconciler(
             account=account,
             path=self._path,
@@ -105,42 +90,31 @@ class Gateway:
         decisions = DecisionPath(
             policy=policy, model=self._model, guard=self._guard, journal=self._journal, clock=clock
         )
-        self._servicers = self._serve_with(decisions, venue)
-
-    def _serve_with(self, decisions: DecisionPath, venue: PaperVenue) -> Servicers:
-        settings = self._settings
-        boundary = Boundary(Callers(settings.trusted_proxies))
-        rate_limit = RateLimit(settings.rate_limit_max)
-        consensus = ConsensusServicer(boundary=boundary, path=decisions, rate_limit=rate_limit)
-        trade = TradeServicer(
-            boundary=boundary,
-            path=self._path,
-            journal=self._journal,
-            account=self._account,
-            market=self._market,
-            rate_limit=rate_limit,
-            dry_run=venue.dry_run,
-        )
-        risk = RiskServicer(
-            boundary=boundary,
-            guard=self._guard,
-            journal=self._journal,
-            account=self._account,
-            market=self._market,
-            symbols=settings.symbols,
-            symbol_cap_usd=settings.per_symbol_usd_cap,
-            drawdown_max=settings.max_drawdown_pct,
-        )
-        system = SystemServicer(
-            boundary=boundary,
+        self._servicers = servicers(
             settings=settings,
+            path=self._path,
+            decisions=decisions,
+            guard=self._guard,
             health=self._health,
             journal=self._journal,
-            risk=risk,
-            rate_limit=rate_limit,
+            account=account,
+            market=self._market,
+            dry_run=venue.dry_run,
         )
-        edge = JsonEdgeServicer(boundary=boundary, consensus=consensus, trade=trade, risk=risk)
-        return Servicers(consensus=consensus, trade=trade, risk=risk, system=system, json_edge=edge)
+
+    def _order_path(self, policy: Policy, venue: PaperVenue, clock: SystemClock) -> OrderPath:
+        facts = LocalFacts(
+            account=self._account, guard=self._guard, market=self._market, journal=self._journal, clock=clock
+        )
+        return OrderPath(
+            account=self._account,
+            policy=policy,
+            facts=facts,
+            journal=self._journal,
+            venue=venue,
+            clock=clock,
+            tracer=CrashTracer(self._settings.crash_at),
+        )
 
     async def run(self) -> None:
         """Serve until SIGTERM or SIGINT, then finish what is under way."""

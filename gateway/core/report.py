@@ -39,8 +39,10 @@ def answer_of(record: OrderRecord, *, replayed: bool) -> Answer | Failure:
 def message_of(record: OrderRecord, *, dry_run: bool) -> str:
     """One sentence for a person."""
     match record.state:
-        case OrderState.FILLED | OrderState.PENDING:
+        case OrderState.FILLED:
             return "Paper trading mode - order simulated" if dry_run else "Order executed"
+        case OrderState.PENDING:
+            return "The order is recorded, and its end is not known yet. Keep the key and ask again."
         case OrderState.PARTIALLY_FILLED:
             prefix = "Paper trading mode - order simulated" if dry_run else "Order executed"
             return f"{prefix}; the book filled a part of it and the rest was cancelled"

@@ -1,7 +1,5 @@
 """The gateway's gRPC server: services, health, reflection, limits, and a drain that loses nothing."""
 
-from dataclasses import dataclass
-
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
@@ -19,11 +17,7 @@ from trading.v1 import (
 )
 
 from gateway.ports import StartError
-from gateway.rpc.consensus import ConsensusServicer
-from gateway.rpc.json_edge import JsonEdgeServicer
-from gateway.rpc.risk import RiskServicer
-from gateway.rpc.system import SystemServicer
-from gateway.rpc.trade import TradeServicer
+from gateway.rpc.servicers import Servicers
 
 CONSENSUS = consensus_pb2.DESCRIPTOR.services_by_name["ConsensusService"].full_name
 SERVICES = (
@@ -41,17 +35,6 @@ METADATA_BYTES_MAX = 65_536
 
 class ListenError(StartError):
     """The address cannot be listened on; the message names it."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Servicers:
-    """What is served."""
-
-    consensus: ConsensusServicer
-    trade: TradeServicer
-    risk: RiskServicer
-    system: SystemServicer
-    json_edge: JsonEdgeServicer
 
 
 class Server:
