@@ -36,7 +36,7 @@ def answer_of(record: OrderRecord, *, replayed: bool) -> Answer | Failure:
     return Answer(record=record, replayed=replayed)
 
 
-def message_of(record: OrderRecord, *, dry_run: bool) -> str:
+def message_of(record: OrderRecord, *, dry_run: bool) -> str:  # noqa: PLR0911 - one for each state
     """One sentence for a person."""
     match record.state:
         case OrderState.FILLED:

@@ -22,7 +22,7 @@ def test_a_filled_paper_order_says_that_it_was_simulated():
     assert message_of(a_record(OrderState.FILLED), dry_run=False) == "Order executed"
 
 
-@pytest.mark.parametrize("state", set(OrderState) - {OrderState.FILLED, OrderState.PARTIALLY_FILLED})
+@pytest.mark.parametrize("state", sorted(set(OrderState) - {OrderState.FILLED, OrderState.PARTIALLY_FILLED}))
 def test_no_other_state_claims_an_execution(state):
     message = message_of(a_record(state), dry_run=True)
     assert "simulated" not in message
