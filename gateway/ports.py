@@ -1,6 +1,6 @@
 """What the order path needs of the world, as protocols; adapters fill them, wiring.py picks them."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from decimal import Decimal
@@ -10,10 +10,14 @@ from typing import Protocol
 from gateway.core.facts import OrderFacts
 from gateway.core.lifecycle import RiskStatus
 from gateway.core.model import (
+    BarLabel,
+    BarSeries,
     Book,
     Decision,
     DecisionId,
+    FeatureReference,
     Instrument,
+    Matured,
     Order,
     OrderKey,
     OrderLinkId,
@@ -22,6 +26,7 @@ from gateway.core.model import (
     Prediction,
     RiskChange,
     Symbol,
+    WatchMove,
 )
 from gateway.core.risk import Approved
 
@@ -36,6 +41,10 @@ class JournalUnavailableError(Exception):
 
 class ModelUnavailableError(Exception):
     """The model service did not answer in time, or answered what cannot be used."""
+
+
+class NotOfferedError(Exception):
+    """The server of the model speaks only the Open Inference Protocol, and does not know what was asked of it."""
 
 
 class VenueUnavailableError(Exception):
@@ -63,6 +72,10 @@ class MarketData(Protocol):
         """The venue's rules for `symbol`, or None when they are not known."""
         ...
 
+    def bars(self, symbol: Symbol) -> BarSeries | None:
+        """The closed bars that are known, the newest last, 1,000 at most; None when there are none."""
+        ...
+
 
 class Model(Protocol):
     """The model service."""
@@ -77,6 +90,21 @@ class Model(Protocol):
 
     async def ready(self) -> str | None:
         """The version of the served model, or None when it does not answer."""
+        ...
+
+    async def features(self, bars: BarSeries) -> Mapping[str, float]:
+        """The served model's features of the last bar. Raises ModelUnavailableError, NotOfferedError.
+
+        Raises ModelUnavailableError as well when the bars cannot be used: too few, or of another length.
+        """
+        ...
+
+    async def label(self, bars: BarSeries, open_time_ms: int, model_version: str) -> BarLabel:
+        """What became of the label of one bar. Raises ModelUnavailableError, NotOfferedError."""
+        ...
+
+    async def reference(self, model_version: str) -> Sequence[FeatureReference]:
+        """How the features were distributed in training; empty when nobody tells. Raises ModelUnavailableError."""
         ...
 
 
@@ -150,7 +178,7 @@ class Event:
 
     sequence: int
     kind: str
-    """decision, order or risk."""
+    """decision, order, risk, outcome or watch."""
     at_ms: int
     subject: str
     state: str
@@ -174,6 +202,26 @@ class Journal(Protocol):
 
     async def append_risk(self, change: RiskChange) -> None:
         """Keep a move of the risk state. Raises JournalUnavailableError."""
+        ...
+
+    async def append_matured(self, matured: Sequence[Matured]) -> None:
+        """Keep what became of decisions, all or none. Raises JournalUnavailableError."""
+        ...
+
+    async def append_watch(self, move: WatchMove) -> None:
+        """Keep a move of the calibration watch. Raises JournalUnavailableError."""
+        ...
+
+    def unmatured_decisions(self) -> Sequence[Decision]:
+        """Scored decisions without an outcome, oldest first. Raises JournalUnavailableError."""
+        ...
+
+    def matured_decisions(self, model_version: str, limit: int) -> Sequence[Matured]:
+        """The newest outcomes of a version's decisions, oldest first. Raises JournalUnavailableError."""
+        ...
+
+    def watch_moves(self, limit: int) -> Sequence[WatchMove]:
+        """The newest moves of the calibration watch, newest first. Raises JournalUnavailableError."""
         ...
 
     def note_peak(self, peak_equity_usd: Decimal) -> None:

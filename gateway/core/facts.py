@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from decimal import Decimal
 
-from gateway.core.model import Book, Decision, Instrument, RiskState, Symbol
+from gateway.core.model import Book, Decision, Instrument, RiskState, Symbol, WatchState
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,6 +17,17 @@ class Policy:
     """A fraction of the peak equity."""
     price_age_ms_max: int
     decision_age_ms_max: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CalibrationStanding:
+    """What live outcomes ask of a decision or an order."""
+
+    state: WatchState
+    threshold: float
+    """The confidence that is asked for at this moment: the operator's, raised while the watch has raised it."""
+    slope: float
+    """What the log odds of the model's confidence are multiplied by, 0 to 1; 1 when recalibration is off."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,5 +45,6 @@ class OrderFacts:
     pending_buy_usd: Decimal
     """What buys under way on this symbol may still add, at worst."""
     pending_sell_usd: Decimal
+    calibration: CalibrationStanding
     decision: Decision | None
     """The recorded decision that the order names; None when it names none or none is found."""

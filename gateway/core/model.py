@@ -161,6 +161,46 @@ class Instrument:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Bar:
+    """A closed bar. Floats: it feeds the model's mathematics, never money."""
+
+    open_time_ms: int
+    open: float
+    high: float
+    low: float
+    close: float
+    volume: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BarSeries:
+    """Closed bars of one symbol, oldest first, their opening times rising; a gap is an outage of the market."""
+
+    bar_seconds: int
+    bars: Sequence[Bar]
+
+
+class BarLabel(StrEnum):
+    """What became of a bar's label, as the model service defines it."""
+
+    UP = "up"
+    DOWN = "down"
+    NONE = "none"
+    """It can never be known."""
+    OPEN = "open"
+    """Its horizon has not ended."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shadow:
+    """What the shadow model says of the same row."""
+
+    model_version: str
+    prob_long: float
+    confidence: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Prediction:
     """What the model service says of one row."""
 
@@ -169,8 +209,29 @@ class Prediction:
     """The calibrated probability that the favoured side is right."""
     members: tuple[float, ...]
     """Each member's probability of a rise; empty when the server does not tell."""
+    disagreement: float | None
+    """The standard deviation of the members; None when the server does not tell."""
+    dissimilarity: float | None
+    """The distance from the training set as a multiple of the card's limit; None when the server does not tell."""
     model_version: str
     horizon_seconds: int
+    bar_seconds: int
+    market: str
+    """The market that the model speaks for, "simulated" or "real"; empty when nobody says."""
+    expire_ms: int | None
+    """From when the model is too old; None when it does not age, or its server does not tell."""
+    shadow: Shadow | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeatureReference:
+    """How one feature was distributed in training."""
+
+    name: str
+    deciles: tuple[float, ...]
+    """The nine inner deciles, rising."""
+    autocorrelation_bars: float
+    """So many bars lie between two rows that say something new."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -183,13 +244,74 @@ class Decision:
     prob_long: float
     prob_short: float
     confidence: float
+    """What was promised: the model's own, or the recalibrated one where that is on."""
+    model_confidence: float
+    """The model's own."""
     model_version: str
     horizon_seconds: int
     threshold: float
+    """The confidence that was asked for at that moment."""
     allow: bool
     reasons: tuple[Reason, ...]
     features: Mapping[str, float]
     members: tuple[float, ...]
+    disagreement: float | None
+    dissimilarity: float | None
+    bar_open_ms: int | None
+    """When the last bar that had closed by then opened: the bar that is labelled; None in records of version 1."""
+    scored: bool
+    """The first of its symbol, bar and model version: the one that calibration counts."""
+    shadow: Shadow | None
+    at_ms: int
+
+
+class Verdict(StrEnum):
+    """What became of a matured decision."""
+
+    RIGHT = "right"
+    WRONG = "wrong"
+    NONE = "none"
+    """It can never be known, or the decision favoured no side."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Matured:
+    """A scored decision after its horizon, with what judging it needs."""
+
+    decision_id: DecisionId
+    symbol: Symbol
+    model_version: str
+    bar_open_ms: int
+    signal: Signal
+    confidence: float
+    model_confidence: float
+    label: BarLabel
+    """UP, DOWN or NONE."""
+    verdict: Verdict
+    shadow: Shadow | None
+    at_ms: int
+    """When it was judged."""
+
+
+class WatchState(StrEnum):
+    """What the calibration watch makes of live outcomes, in rising order."""
+
+    OK = "ok"
+    WARNED = "warned"
+    RAISED = "raised"
+    ABSTAINING = "abstaining"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WatchMove:
+    """One recorded move of the calibration watch."""
+
+    from_state: WatchState
+    to_state: WatchState
+    model_version: str
+    reason: str
+    evidence: float
+    """The likelihood ratio that moved it."""
     at_ms: int
 
 

@@ -27,6 +27,10 @@ class Reason(StrEnum):
     LOW_CONFIDENCE = "LOW_CONFIDENCE"
     DECISION_EXPIRED = "DECISION_EXPIRED"
     DECISION_MISMATCH = "DECISION_MISMATCH"
+    OUT_OF_DISTRIBUTION = "OUT_OF_DISTRIBUTION"
+    CALIBRATION_DRIFT = "CALIBRATION_DRIFT"
+    MODEL_EXPIRED = "MODEL_EXPIRED"
+    MODEL_MARKET_MISMATCH = "MODEL_MARKET_MISMATCH"
     RISK_LOCKED = "RISK_LOCKED"
     HALTED = "HALTED"
     SYMBOL_CAP = "SYMBOL_CAP"
@@ -34,6 +38,7 @@ class Reason(StrEnum):
     SYMBOL_NOT_ALLOWED = "SYMBOL_NOT_ALLOWED"
     NO_POSITION = "NO_POSITION"
     VENUE_REJECTED = "VENUE_REJECTED"
+    MODEL_UNFIT = "MODEL_UNFIT"
     RATE_LIMITED = "RATE_LIMITED"
     BODY_TOO_LARGE = "BODY_TOO_LARGE"
     MODEL_UNAVAILABLE = "MODEL_UNAVAILABLE"
@@ -87,6 +92,10 @@ CODES: dict[Reason, ReasonCodes] = {
     Reason.LOW_CONFIDENCE: _refused(412),
     Reason.DECISION_EXPIRED: _refused(412),
     Reason.DECISION_MISMATCH: _refused(412),
+    Reason.OUT_OF_DISTRIBUTION: _refused(412),
+    Reason.CALIBRATION_DRIFT: _refused(412),
+    Reason.MODEL_EXPIRED: _refused(412),
+    Reason.MODEL_MARKET_MISMATCH: _refused(412),
     Reason.RISK_LOCKED: _refused(423),
     Reason.HALTED: _refused(423),
     Reason.SYMBOL_CAP: _refused(422),
@@ -94,6 +103,7 @@ CODES: dict[Reason, ReasonCodes] = {
     Reason.SYMBOL_NOT_ALLOWED: _refused(422),
     Reason.NO_POSITION: _refused(422),
     Reason.VENUE_REJECTED: _refused(422),
+    Reason.MODEL_UNFIT: ReasonCodes(grpc="FAILED_PRECONDITION", http=422, stored=False),
     Reason.RATE_LIMITED: ReasonCodes(grpc="RESOURCE_EXHAUSTED", http=429, stored=False, retry_after_seconds=60),
     Reason.BODY_TOO_LARGE: ReasonCodes(grpc="RESOURCE_EXHAUSTED", http=413, stored=False),
     Reason.MODEL_UNAVAILABLE: _unavailable(),

@@ -448,7 +448,7 @@ class ModelInferRequest(_message.Message):
     """The caller's id for this request; comes back in the answer."""
     @_builtins.property
     def parameters(self) -> _containers.MessageMap[_builtins.str, Global___InferParameter]:
-        """Not used."""
+        """"shadow" (bool): true asks for what the shadow model says of the same rows, when one is attached. Others are not used."""
 
     @_builtins.property
     def inputs(self) -> _containers.RepeatedCompositeFieldContainer[Global___ModelInferRequest.InferInputTensor]:
@@ -585,7 +585,11 @@ class ModelInferResponse(_message.Message):
     """The request's id."""
     @_builtins.property
     def parameters(self) -> _containers.MessageMap[_builtins.str, Global___InferParameter]:
-        """"horizon_seconds" (int64): how far ahead the model predicts."""
+        """"horizon_seconds" (int64): how far ahead the model predicts. "bar_seconds" (int64): the length of its bars.
+        "market" (string): "simulated" or "real", the market that it speaks for. "expire_ms" (int64): from when it is
+        too old, milliseconds since 1970 UTC; absent when it does not age. "shadow_version" (string): the shadow model's
+        version, with the outputs "shadow_prob_long" and "shadow_confidence"; absent when it was not asked for or is not there.
+        """
 
     @_builtins.property
     def outputs(self) -> _containers.RepeatedCompositeFieldContainer[Global___ModelInferResponse.InferOutputTensor]:

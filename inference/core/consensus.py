@@ -2,10 +2,14 @@
 
 The maths of the consensus, which the graph carries out and the export check compares it with:
 
-members     each member's probability of a rise, shape [rows, members]
-prob_long   their plain mean
-confidence  sigmoid(slope * |logit(prob_long)|): the calibrated probability that the favoured
-            side is right. A slope in (0, 1] shrinks towards one half and never sharpens.
+members        each member's probability of a rise, shape [rows, members]
+prob_long      their plain mean
+confidence     the calibrated probability that the favoured side is right: with l = logit(prob_long),
+               sigmoid(slope * |l|) by temperature, sigmoid(slope * |l| + bias * sign(l)) by sigmoid. A slope in (0, 1]
+               shrinks towards one half and never sharpens.
+disagreement   the standard deviation of the members' probabilities
+dissimilarity  |W (x - m)|, the Mahalanobis distance of the features x from the training set with mean m, W scaled so
+               that 1 is the card's limit: further out than all but a thousandth of the training rows
 
 Rows are refused in this order: unknown feature, missing feature, features of unequal length,
 no rows or too many, a number that is not finite (in float32, which the graph computes in).
@@ -27,7 +31,7 @@ Column = NDArray[np.floating]
 Rows = NDArray[np.float32]
 """Rows of features in the card's order, shape [rows, features], finite."""
 
-OUTPUTS = ("prob_long", "confidence", "members")
+OUTPUTS = ("prob_long", "confidence", "members", "disagreement", "dissimilarity")
 """The names of the graph's outputs, in its order: the fields of `Scores`."""
 
 PROBABILITY_MARGIN = 1e-6
@@ -36,11 +40,13 @@ PROBABILITY_MARGIN = 1e-6
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scores:
-    """What the ensemble says: `prob_long` and `confidence` of shape [rows, 1], `members` [rows, members]."""
+    """What the ensemble says: `members` of shape [rows, members], all others [rows, 1]."""
 
     prob_long: NDArray[np.float32]
     confidence: NDArray[np.float32]
     members: NDArray[np.float32]
+    disagreement: NDArray[np.float32]
+    dissimilarity: NDArray[np.float32]
 
 
 class Ensemble(Protocol):
@@ -131,12 +137,18 @@ def logit(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
     return odds
 
 
-def tempered(probabilities: NDArray[np.float64], slope: float) -> NDArray[np.float64]:
-    """The probabilities with their log odds multiplied by `slope`."""
-    return 1.0 / (1.0 + np.exp(-slope * logit(probabilities)))
+def calibrated(prob_long: NDArray[np.float64], slope: float, bias: float = 0.0) -> NDArray[np.float64]:
+    """The calibrated probability of a rise: the log odds times `slope` plus `bias`, as a probability again."""
+    return 1.0 / (1.0 + np.exp(-slope * logit(prob_long) - bias))
 
 
-def confidence(prob_long: NDArray[np.float64], slope: float) -> NDArray[np.float64]:
-    """The calibrated probability that the favoured side is right, from 0.5 to 1."""
-    calibrated = tempered(prob_long, slope)
-    return np.maximum(calibrated, 1.0 - calibrated)
+def confidence(prob_long: NDArray[np.float64], slope: float, bias: float = 0.0) -> NDArray[np.float64]:
+    """The calibrated probability that the side which the consensus favours is right; below 0.5 only with a bias."""
+    rise = calibrated(prob_long, slope, bias)
+    return np.where(favours_long(prob_long), rise, 1.0 - rise)
+
+
+def disagreement(members: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The population standard deviation of the members' probabilities, shape [rows, 1]."""
+    spread: NDArray[np.float64] = members.std(axis=1, keepdims=True)
+    return spread

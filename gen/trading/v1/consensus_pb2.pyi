@@ -58,6 +58,8 @@ class GetConsensusRequest(_message.Message):
         model takes `mom_20` (percent over 20 bars), `rv_5` (percent, realised
         volatility of 5 bars) and `rsi_14` (Wilder, points 0 to 100). All of the
         model's features are required, none other is taken, each must be finite.
+        Absent or empty: the gateway computes them from its own bars of the symbol,
+        up to the last one that closed, by the definition that the model was trained on.
         """
 
     def __init__(
@@ -109,7 +111,9 @@ class GetConsensusResponse(_message.Message):
     nothing else forbids it. False otherwise, and `reasons` says why.
     """
     threshold: _builtins.float
-    """The confidence that the gateway asks for, 0 to 1 (CONFIDENCE_THRESHOLD)."""
+    """The confidence that the gateway asks for at this moment, 0 to 1:
+    CONFIDENCE_THRESHOLD, raised while live outcomes fall short of what was promised.
+    """
     decision_id: _builtins.str
     """Names this decision in the journal; give it as `decisionId` of an order."""
     horizon_seconds: _builtins.int

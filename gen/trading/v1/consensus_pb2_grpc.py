@@ -67,7 +67,8 @@ class ConsensusServiceServicer:
 
         Errors: INVALID_ARGUMENT (INVALID_FIELD, MISSING_FEATURE, UNKNOWN_FEATURE,
         NON_FINITE), FAILED_PRECONDITION (SYMBOL_NOT_ALLOWED), RESOURCE_EXHAUSTED
-        (RATE_LIMITED), UNAVAILABLE (MODEL_UNAVAILABLE, JOURNAL_UNAVAILABLE). A low confidence is an
+        (RATE_LIMITED), UNAVAILABLE (MODEL_UNAVAILABLE, JOURNAL_UNAVAILABLE; MARKET_DATA_STALE when the
+        features are left to the gateway and its bars are missing or old). A low confidence is an
         answer (`allow` false), not an error.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

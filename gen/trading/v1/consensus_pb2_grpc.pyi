@@ -46,7 +46,8 @@ class ConsensusServiceStub:
 
     Errors: INVALID_ARGUMENT (INVALID_FIELD, MISSING_FEATURE, UNKNOWN_FEATURE,
     NON_FINITE), FAILED_PRECONDITION (SYMBOL_NOT_ALLOWED), RESOURCE_EXHAUSTED
-    (RATE_LIMITED), UNAVAILABLE (MODEL_UNAVAILABLE, JOURNAL_UNAVAILABLE). A low confidence is an
+    (RATE_LIMITED), UNAVAILABLE (MODEL_UNAVAILABLE, JOURNAL_UNAVAILABLE; MARKET_DATA_STALE when the
+    features are left to the gateway and its bars are missing or old). A low confidence is an
     answer (`allow` false), not an error.
     """
     BatchGetConsensus: _grpc.UnaryUnaryMultiCallable[_consensus_pb2.BatchGetConsensusRequest, _consensus_pb2.BatchGetConsensusResponse]
@@ -78,7 +79,8 @@ class ConsensusServiceAsyncStub(ConsensusServiceStub):
 
     Errors: INVALID_ARGUMENT (INVALID_FIELD, MISSING_FEATURE, UNKNOWN_FEATURE,
     NON_FINITE), FAILED_PRECONDITION (SYMBOL_NOT_ALLOWED), RESOURCE_EXHAUSTED
-    (RATE_LIMITED), UNAVAILABLE (MODEL_UNAVAILABLE, JOURNAL_UNAVAILABLE). A low confidence is an
+    (RATE_LIMITED), UNAVAILABLE (MODEL_UNAVAILABLE, JOURNAL_UNAVAILABLE; MARKET_DATA_STALE when the
+    features are left to the gateway and its bars are missing or old). A low confidence is an
     answer (`allow` false), not an error.
     """
     BatchGetConsensus: _aio.UnaryUnaryMultiCallable[_consensus_pb2.BatchGetConsensusRequest, _consensus_pb2.BatchGetConsensusResponse]  # type: ignore[assignment]
@@ -113,7 +115,8 @@ class ConsensusServiceServicer(metaclass=_abc_1.ABCMeta):
 
         Errors: INVALID_ARGUMENT (INVALID_FIELD, MISSING_FEATURE, UNKNOWN_FEATURE,
         NON_FINITE), FAILED_PRECONDITION (SYMBOL_NOT_ALLOWED), RESOURCE_EXHAUSTED
-        (RATE_LIMITED), UNAVAILABLE (MODEL_UNAVAILABLE, JOURNAL_UNAVAILABLE). A low confidence is an
+        (RATE_LIMITED), UNAVAILABLE (MODEL_UNAVAILABLE, JOURNAL_UNAVAILABLE; MARKET_DATA_STALE when the
+        features are left to the gateway and its bars are missing or old). A low confidence is an
         answer (`allow` false), not an error.
         """
 

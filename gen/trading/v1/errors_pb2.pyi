@@ -50,6 +50,14 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """FAILED_PRECONDITION, 412. The decision is too old to act on; ask for a new one."""
     DECISION_MISMATCH: _ErrorReason.ValueType  # 11
     """FAILED_PRECONDITION, 412. The order does not match its decision, or there is no such decision."""
+    OUT_OF_DISTRIBUTION: _ErrorReason.ValueType  # 28
+    """FAILED_PRECONDITION, 412. The features lie outside what the model was trained on; its confidence says nothing there. Wait for a usual market."""
+    CALIBRATION_DRIFT: _ErrorReason.ValueType  # 29
+    """FAILED_PRECONDITION, 412. Live outcomes show that the confidence promises too much; wait for its recovery, or activate another model (RUNBOOK)."""
+    MODEL_EXPIRED: _ErrorReason.ValueType  # 30
+    """FAILED_PRECONDITION, 412. The model is older than its card allows; train and activate a new version."""
+    MODEL_MARKET_MISMATCH: _ErrorReason.ValueType  # 31
+    """FAILED_PRECONDITION, 412. The model was made for another market: a demonstration model never speaks for a real one. Activate a model of this market."""
     RISK_LOCKED: _ErrorReason.ValueType  # 12
     """FAILED_PRECONDITION, 423. The drawdown lock stands; see the RUNBOOK on the reset."""
     HALTED: _ErrorReason.ValueType  # 13
@@ -64,6 +72,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """FAILED_PRECONDITION, 422. A reduce-only order met no position to reduce."""
     VENUE_REJECTED: _ErrorReason.ValueType  # 18
     """FAILED_PRECONDITION, 422. The venue refused the order; nothing was filled."""
+    MODEL_UNFIT: _ErrorReason.ValueType  # 32
+    """FAILED_PRECONDITION, 422. The version's card does not pass its gates, or its files are not what the card says; it was not activated."""
     RATE_LIMITED: _ErrorReason.ValueType  # 19
     """RESOURCE_EXHAUSTED, 429, with RetryInfo and retry-after. Wait, then retry with the same key."""
     BODY_TOO_LARGE: _ErrorReason.ValueType  # 20
@@ -112,6 +122,14 @@ DECISION_EXPIRED: ErrorReason.ValueType  # 10
 """FAILED_PRECONDITION, 412. The decision is too old to act on; ask for a new one."""
 DECISION_MISMATCH: ErrorReason.ValueType  # 11
 """FAILED_PRECONDITION, 412. The order does not match its decision, or there is no such decision."""
+OUT_OF_DISTRIBUTION: ErrorReason.ValueType  # 28
+"""FAILED_PRECONDITION, 412. The features lie outside what the model was trained on; its confidence says nothing there. Wait for a usual market."""
+CALIBRATION_DRIFT: ErrorReason.ValueType  # 29
+"""FAILED_PRECONDITION, 412. Live outcomes show that the confidence promises too much; wait for its recovery, or activate another model (RUNBOOK)."""
+MODEL_EXPIRED: ErrorReason.ValueType  # 30
+"""FAILED_PRECONDITION, 412. The model is older than its card allows; train and activate a new version."""
+MODEL_MARKET_MISMATCH: ErrorReason.ValueType  # 31
+"""FAILED_PRECONDITION, 412. The model was made for another market: a demonstration model never speaks for a real one. Activate a model of this market."""
 RISK_LOCKED: ErrorReason.ValueType  # 12
 """FAILED_PRECONDITION, 423. The drawdown lock stands; see the RUNBOOK on the reset."""
 HALTED: ErrorReason.ValueType  # 13
@@ -126,6 +144,8 @@ NO_POSITION: ErrorReason.ValueType  # 17
 """FAILED_PRECONDITION, 422. A reduce-only order met no position to reduce."""
 VENUE_REJECTED: ErrorReason.ValueType  # 18
 """FAILED_PRECONDITION, 422. The venue refused the order; nothing was filled."""
+MODEL_UNFIT: ErrorReason.ValueType  # 32
+"""FAILED_PRECONDITION, 422. The version's card does not pass its gates, or its files are not what the card says; it was not activated."""
 RATE_LIMITED: ErrorReason.ValueType  # 19
 """RESOURCE_EXHAUSTED, 429, with RetryInfo and retry-after. Wait, then retry with the same key."""
 BODY_TOO_LARGE: ErrorReason.ValueType  # 20

@@ -341,6 +341,21 @@ class ModelJsonEdgeServiceStub:
                 request_serializer=google_dot_api_dot_httpbody__pb2.HttpBody.SerializeToString,
                 response_deserializer=trading_dot_v1_dot_model__pb2.PredictResponse.FromString,
                 _registered_method=True)
+        self.ActivateModel = channel.unary_unary(
+                '/trading.v1.ModelJsonEdgeService/ActivateModel',
+                request_serializer=google_dot_api_dot_httpbody__pb2.HttpBody.SerializeToString,
+                response_deserializer=trading_dot_v1_dot_model__pb2.ActivateModelResponse.FromString,
+                _registered_method=True)
+        self.RollbackModel = channel.unary_unary(
+                '/trading.v1.ModelJsonEdgeService/RollbackModel',
+                request_serializer=google_dot_api_dot_httpbody__pb2.HttpBody.SerializeToString,
+                response_deserializer=trading_dot_v1_dot_model__pb2.RollbackModelResponse.FromString,
+                _registered_method=True)
+        self.SetShadowModel = channel.unary_unary(
+                '/trading.v1.ModelJsonEdgeService/SetShadowModel',
+                request_serializer=google_dot_api_dot_httpbody__pb2.HttpBody.SerializeToString,
+                response_deserializer=trading_dot_v1_dot_model__pb2.SetShadowModelResponse.FromString,
+                _registered_method=True)
 
 
 class ModelJsonEdgeServiceServicer:
@@ -354,6 +369,27 @@ class ModelJsonEdgeServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ActivateModel(self, request, context):
+        """ModelService.ActivateModel. Body: ActivateModelRequest.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RollbackModel(self, request, context):
+        """ModelService.RollbackModel. Body: RollbackModelRequest, or nothing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetShadowModel(self, request, context):
+        """ModelService.SetShadowModel. Body: SetShadowModelRequest.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ModelJsonEdgeServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -361,6 +397,21 @@ def add_ModelJsonEdgeServiceServicer_to_server(servicer, server):
                     servicer.Predict,
                     request_deserializer=google_dot_api_dot_httpbody__pb2.HttpBody.FromString,
                     response_serializer=trading_dot_v1_dot_model__pb2.PredictResponse.SerializeToString,
+            ),
+            'ActivateModel': grpc.unary_unary_rpc_method_handler(
+                    servicer.ActivateModel,
+                    request_deserializer=google_dot_api_dot_httpbody__pb2.HttpBody.FromString,
+                    response_serializer=trading_dot_v1_dot_model__pb2.ActivateModelResponse.SerializeToString,
+            ),
+            'RollbackModel': grpc.unary_unary_rpc_method_handler(
+                    servicer.RollbackModel,
+                    request_deserializer=google_dot_api_dot_httpbody__pb2.HttpBody.FromString,
+                    response_serializer=trading_dot_v1_dot_model__pb2.RollbackModelResponse.SerializeToString,
+            ),
+            'SetShadowModel': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetShadowModel,
+                    request_deserializer=google_dot_api_dot_httpbody__pb2.HttpBody.FromString,
+                    response_serializer=trading_dot_v1_dot_model__pb2.SetShadowModelResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -391,6 +442,87 @@ class ModelJsonEdgeService:
             '/trading.v1.ModelJsonEdgeService/Predict',
             google_dot_api_dot_httpbody__pb2.HttpBody.SerializeToString,
             trading_dot_v1_dot_model__pb2.PredictResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ActivateModel(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/trading.v1.ModelJsonEdgeService/ActivateModel',
+            google_dot_api_dot_httpbody__pb2.HttpBody.SerializeToString,
+            trading_dot_v1_dot_model__pb2.ActivateModelResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RollbackModel(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/trading.v1.ModelJsonEdgeService/RollbackModel',
+            google_dot_api_dot_httpbody__pb2.HttpBody.SerializeToString,
+            trading_dot_v1_dot_model__pb2.RollbackModelResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetShadowModel(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/trading.v1.ModelJsonEdgeService/SetShadowModel',
+            google_dot_api_dot_httpbody__pb2.HttpBody.SerializeToString,
+            trading_dot_v1_dot_model__pb2.SetShadowModelResponse.FromString,
             options,
             channel_credentials,
             insecure,

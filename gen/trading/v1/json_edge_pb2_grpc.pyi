@@ -147,6 +147,12 @@ class ModelJsonEdgeServiceStub:
     def __new__(cls, channel: _aio.Channel) -> ModelJsonEdgeServiceAsyncStub: ...
     Predict: _grpc.UnaryUnaryMultiCallable[_httpbody_pb2.HttpBody, _model_pb2.PredictResponse]
     """ModelService.Predict. Body: PredictRequest."""
+    ActivateModel: _grpc.UnaryUnaryMultiCallable[_httpbody_pb2.HttpBody, _model_pb2.ActivateModelResponse]
+    """ModelService.ActivateModel. Body: ActivateModelRequest."""
+    RollbackModel: _grpc.UnaryUnaryMultiCallable[_httpbody_pb2.HttpBody, _model_pb2.RollbackModelResponse]
+    """ModelService.RollbackModel. Body: RollbackModelRequest, or nothing."""
+    SetShadowModel: _grpc.UnaryUnaryMultiCallable[_httpbody_pb2.HttpBody, _model_pb2.SetShadowModelResponse]
+    """ModelService.SetShadowModel. Body: SetShadowModelRequest."""
 
 @_typing.type_check_only
 class ModelJsonEdgeServiceAsyncStub(ModelJsonEdgeServiceStub):
@@ -155,6 +161,12 @@ class ModelJsonEdgeServiceAsyncStub(ModelJsonEdgeServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     Predict: _aio.UnaryUnaryMultiCallable[_httpbody_pb2.HttpBody, _model_pb2.PredictResponse]  # type: ignore[assignment]
     """ModelService.Predict. Body: PredictRequest."""
+    ActivateModel: _aio.UnaryUnaryMultiCallable[_httpbody_pb2.HttpBody, _model_pb2.ActivateModelResponse]  # type: ignore[assignment]
+    """ModelService.ActivateModel. Body: ActivateModelRequest."""
+    RollbackModel: _aio.UnaryUnaryMultiCallable[_httpbody_pb2.HttpBody, _model_pb2.RollbackModelResponse]  # type: ignore[assignment]
+    """ModelService.RollbackModel. Body: RollbackModelRequest, or nothing."""
+    SetShadowModel: _aio.UnaryUnaryMultiCallable[_httpbody_pb2.HttpBody, _model_pb2.SetShadowModelResponse]  # type: ignore[assignment]
+    """ModelService.SetShadowModel. Body: SetShadowModelRequest."""
 
 class ModelJsonEdgeServiceServicer(metaclass=_abc_1.ABCMeta):
     """The model service's routes with a body."""
@@ -166,5 +178,29 @@ class ModelJsonEdgeServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_model_pb2.PredictResponse, _abc.Awaitable[_model_pb2.PredictResponse]]:
         """ModelService.Predict. Body: PredictRequest."""
+
+    @_abc_1.abstractmethod
+    def ActivateModel(
+        self,
+        request: _httpbody_pb2.HttpBody,
+        context: _ServicerContext,
+    ) -> _typing.Union[_model_pb2.ActivateModelResponse, _abc.Awaitable[_model_pb2.ActivateModelResponse]]:
+        """ModelService.ActivateModel. Body: ActivateModelRequest."""
+
+    @_abc_1.abstractmethod
+    def RollbackModel(
+        self,
+        request: _httpbody_pb2.HttpBody,
+        context: _ServicerContext,
+    ) -> _typing.Union[_model_pb2.RollbackModelResponse, _abc.Awaitable[_model_pb2.RollbackModelResponse]]:
+        """ModelService.RollbackModel. Body: RollbackModelRequest, or nothing."""
+
+    @_abc_1.abstractmethod
+    def SetShadowModel(
+        self,
+        request: _httpbody_pb2.HttpBody,
+        context: _ServicerContext,
+    ) -> _typing.Union[_model_pb2.SetShadowModelResponse, _abc.Awaitable[_model_pb2.SetShadowModelResponse]]:
+        """ModelService.SetShadowModel. Body: SetShadowModelRequest."""
 
 def add_ModelJsonEdgeServiceServicer_to_server(servicer: ModelJsonEdgeServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

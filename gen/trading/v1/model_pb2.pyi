@@ -114,27 +114,503 @@ Global___ListModelsRequest: _TypeAlias = ListModelsRequest  # noqa: Y015
 
 @_typing.final
 class ListModelsResponse(_message.Message):
-    """The served models."""
+    """The versions of the model."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     MODELS_FIELD_NUMBER: _builtins.int
+    CHANGES_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def models(self) -> _containers.RepeatedCompositeFieldContainer[Global___ModelInfo]:
-        """One entry for each."""
+        """One entry for each version on disk, the active one first, then newest first."""
+
+    @_builtins.property
+    def changes(self) -> _containers.RepeatedCompositeFieldContainer[Global___ModelChange]:
+        """The newest changes of what is served, newest first, at most 20."""
 
     def __init__(
         self,
         *,
         models: _abc.Iterable[Global___ModelInfo] | None = ...,
+        changes: _abc.Iterable[Global___ModelChange] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["models", b"models"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changes", b"changes", "models", b"models"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListModelsResponse: _TypeAlias = ListModelsResponse  # noqa: Y015
+
+@_typing.final
+class ModelChange(_message.Message):
+    """One audited change of what is served."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KIND_FIELD_NUMBER: _builtins.int
+    FROM_VERSION_FIELD_NUMBER: _builtins.int
+    TO_VERSION_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    TIME_FIELD_NUMBER: _builtins.int
+    SHA256_FIELD_NUMBER: _builtins.int
+    kind: _builtins.str
+    """"activate", "rollback" or "shadow"."""
+    from_version: _builtins.str
+    """The version before; empty when there was none."""
+    to_version: _builtins.str
+    """The version after; empty when a shadow was detached."""
+    actor: _builtins.str
+    """Who asked for it."""
+    reason: _builtins.str
+    """Why."""
+    time: _builtins.str
+    """When, UTC, ISO 8601."""
+    sha256: _builtins.str
+    """The SHA-256 of the graph of `to_version`; empty when a shadow was detached."""
+    def __init__(
+        self,
+        *,
+        kind: _builtins.str = ...,
+        from_version: _builtins.str = ...,
+        to_version: _builtins.str = ...,
+        actor: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        time: _builtins.str = ...,
+        sha256: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "from_version", b"from_version", "kind", b"kind", "reason", b"reason", "sha256", b"sha256", "time", b"time", "to_version", b"to_version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ModelChange: _TypeAlias = ModelChange  # noqa: Y015
+
+@_typing.final
+class GetModelRequest(_message.Message):
+    """Which version."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VERSION_FIELD_NUMBER: _builtins.int
+    version: _builtins.str
+    """YYYYMMDD_HHMMSS."""
+    def __init__(
+        self,
+        *,
+        version: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetModelRequest: _TypeAlias = GetModelRequest  # noqa: Y015
+
+@_typing.final
+class GetModelResponse(_message.Message):
+    """One version."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODEL_FIELD_NUMBER: _builtins.int
+    CARD_FIELD_NUMBER: _builtins.int
+    card: _builtins.str
+    """The whole card.json, as it stands on the disk; docs/card.schema.json describes it. Empty when it cannot be read."""
+    @_builtins.property
+    def model(self) -> Global___ModelInfo:
+        """What its card says, in short."""
+
+    def __init__(
+        self,
+        *,
+        model: Global___ModelInfo | None = ...,
+        card: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["model", b"model"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["card", b"card", "model", b"model"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetModelResponse: _TypeAlias = GetModelResponse  # noqa: Y015
+
+@_typing.final
+class ActivateModelRequest(_message.Message):
+    """What shall be served."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VERSION_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    version: _builtins.str
+    """The version, YYYYMMDD_HHMMSS."""
+    actor: _builtins.str
+    """Who asks, for the record, at most 100 characters; empty: the caller's address."""
+    reason: _builtins.str
+    """Why, for the record, at most 500 characters; empty: "unstated"."""
+    def __init__(
+        self,
+        *,
+        version: _builtins.str = ...,
+        actor: _builtins.str = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "reason", b"reason", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ActivateModelRequest: _TypeAlias = ActivateModelRequest  # noqa: Y015
+
+@_typing.final
+class ActivateModelResponse(_message.Message):
+    """What is served now."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OK_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    PREVIOUS_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    ok: _builtins.bool
+    """True."""
+    version: _builtins.str
+    """The version that is served now."""
+    previous: _builtins.str
+    """The version that RollbackModel would bring back; empty when there is none."""
+    message: _builtins.str
+    """One sentence for a person."""
+    def __init__(
+        self,
+        *,
+        ok: _builtins.bool = ...,
+        version: _builtins.str = ...,
+        previous: _builtins.str = ...,
+        message: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["message", b"message", "ok", b"ok", "previous", b"previous", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ActivateModelResponse: _TypeAlias = ActivateModelResponse  # noqa: Y015
+
+@_typing.final
+class RollbackModelRequest(_message.Message):
+    """Why the version before shall be served again."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACTOR_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    actor: _builtins.str
+    """As in ActivateModelRequest."""
+    reason: _builtins.str
+    """As in ActivateModelRequest."""
+    def __init__(
+        self,
+        *,
+        actor: _builtins.str = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RollbackModelRequest: _TypeAlias = RollbackModelRequest  # noqa: Y015
+
+@_typing.final
+class RollbackModelResponse(_message.Message):
+    """What is served now."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OK_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    PREVIOUS_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    ok: _builtins.bool
+    """True."""
+    version: _builtins.str
+    """The version that is served now."""
+    previous: _builtins.str
+    """The version that was rolled back, which the next RollbackModel would bring back."""
+    message: _builtins.str
+    """One sentence for a person."""
+    def __init__(
+        self,
+        *,
+        ok: _builtins.bool = ...,
+        version: _builtins.str = ...,
+        previous: _builtins.str = ...,
+        message: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["message", b"message", "ok", b"ok", "previous", b"previous", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RollbackModelResponse: _TypeAlias = RollbackModelResponse  # noqa: Y015
+
+@_typing.final
+class SetShadowModelRequest(_message.Message):
+    """Which version shall be the shadow."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VERSION_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    version: _builtins.str
+    """The version, YYYYMMDD_HHMMSS; empty detaches the shadow."""
+    actor: _builtins.str
+    """As in ActivateModelRequest."""
+    reason: _builtins.str
+    """As in ActivateModelRequest."""
+    def __init__(
+        self,
+        *,
+        version: _builtins.str = ...,
+        actor: _builtins.str = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "reason", b"reason", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetShadowModelRequest: _TypeAlias = SetShadowModelRequest  # noqa: Y015
+
+@_typing.final
+class SetShadowModelResponse(_message.Message):
+    """Which version is the shadow now."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OK_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    ok: _builtins.bool
+    """True."""
+    version: _builtins.str
+    """The shadow's version; empty when there is none."""
+    message: _builtins.str
+    """One sentence for a person."""
+    def __init__(
+        self,
+        *,
+        ok: _builtins.bool = ...,
+        version: _builtins.str = ...,
+        message: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["message", b"message", "ok", b"ok", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetShadowModelResponse: _TypeAlias = SetShadowModelResponse  # noqa: Y015
+
+@_typing.final
+class Bars(_message.Message):
+    """Bars of one symbol, oldest first, as columns of equal length."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BAR_SECONDS_FIELD_NUMBER: _builtins.int
+    OPEN_TIME_MS_FIELD_NUMBER: _builtins.int
+    OPEN_FIELD_NUMBER: _builtins.int
+    HIGH_FIELD_NUMBER: _builtins.int
+    LOW_FIELD_NUMBER: _builtins.int
+    CLOSE_FIELD_NUMBER: _builtins.int
+    VOLUME_FIELD_NUMBER: _builtins.int
+    bar_seconds: _builtins.int
+    """The length of a bar, seconds."""
+    @_builtins.property
+    def open_time_ms(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """When each bar opened, milliseconds since 1970 UTC, rising; a gap is an outage of the market."""
+
+    @_builtins.property
+    def open(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """The price at the open, quote currency."""
+
+    @_builtins.property
+    def high(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """The highest price."""
+
+    @_builtins.property
+    def low(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """The lowest price."""
+
+    @_builtins.property
+    def close(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """The price at the close."""
+
+    @_builtins.property
+    def volume(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """The traded quantity, base currency."""
+
+    def __init__(
+        self,
+        *,
+        bar_seconds: _builtins.int = ...,
+        open_time_ms: _abc.Iterable[_builtins.int] | None = ...,
+        open: _abc.Iterable[_builtins.float] | None = ...,
+        high: _abc.Iterable[_builtins.float] | None = ...,
+        low: _abc.Iterable[_builtins.float] | None = ...,
+        close: _abc.Iterable[_builtins.float] | None = ...,
+        volume: _abc.Iterable[_builtins.float] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bar_seconds", b"bar_seconds", "close", b"close", "high", b"high", "low", b"low", "open", b"open", "open_time_ms", b"open_time_ms", "volume", b"volume"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Bars: _TypeAlias = Bars  # noqa: Y015
+
+@_typing.final
+class ComputeFeaturesRequest(_message.Message):
+    """Bars to compute features from."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODEL_VERSION_FIELD_NUMBER: _builtins.int
+    BARS_FIELD_NUMBER: _builtins.int
+    model_version: _builtins.str
+    """Which version; empty: the active one."""
+    @_builtins.property
+    def bars(self) -> Global___Bars:
+        """Closed bars only; at least 250, since smoothed indicators need that much history."""
+
+    def __init__(
+        self,
+        *,
+        model_version: _builtins.str = ...,
+        bars: Global___Bars | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["bars", b"bars"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bars", b"bars", "model_version", b"model_version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ComputeFeaturesRequest: _TypeAlias = ComputeFeaturesRequest  # noqa: Y015
+
+@_typing.final
+class ComputeFeaturesResponse(_message.Message):
+    """The features of the last bar."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class FeaturesEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.float
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.float = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    FEATURES_FIELD_NUMBER: _builtins.int
+    MODEL_VERSION_FIELD_NUMBER: _builtins.int
+    model_version: _builtins.str
+    """The version whose features they are."""
+    @_builtins.property
+    def features(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
+        """Every feature of the model, by name, in the units of its card."""
+
+    def __init__(
+        self,
+        *,
+        features: _abc.Mapping[_builtins.str, _builtins.float] | None = ...,
+        model_version: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["features", b"features", "model_version", b"model_version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ComputeFeaturesResponse: _TypeAlias = ComputeFeaturesResponse  # noqa: Y015
+
+@_typing.final
+class LabelBarRequest(_message.Message):
+    """A bar to label, with those around it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODEL_VERSION_FIELD_NUMBER: _builtins.int
+    BARS_FIELD_NUMBER: _builtins.int
+    OPEN_TIME_MS_FIELD_NUMBER: _builtins.int
+    model_version: _builtins.str
+    """Which version's label; empty: the active one's."""
+    open_time_ms: _builtins.int
+    """When the labelled bar opened."""
+    @_builtins.property
+    def bars(self) -> Global___Bars:
+        """Closed bars, from at least 20 before the labelled one to the end of the horizon."""
+
+    def __init__(
+        self,
+        *,
+        model_version: _builtins.str = ...,
+        bars: Global___Bars | None = ...,
+        open_time_ms: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["bars", b"bars"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bars", b"bars", "model_version", b"model_version", "open_time_ms", b"open_time_ms"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LabelBarRequest: _TypeAlias = LabelBarRequest  # noqa: Y015
+
+@_typing.final
+class LabelBarResponse(_message.Message):
+    """The label of a bar."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LABEL_FIELD_NUMBER: _builtins.int
+    label: _builtins.str
+    """"up" or "down"; "none" when the label can never be known (the market had a gap inside the horizon, or
+    both barriers fell into one bar); "open" when the horizon has not ended with the given bars.
+    """
+    def __init__(
+        self,
+        *,
+        label: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["label", b"label"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LabelBarResponse: _TypeAlias = LabelBarResponse  # noqa: Y015
 
 @_typing.final
 class ModelInfo(_message.Message):
@@ -173,6 +649,11 @@ class ModelInfo(_message.Message):
     TRAINING_END_FIELD_NUMBER: _builtins.int
     SHA256_FIELD_NUMBER: _builtins.int
     CALIBRATION_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    FAULTS_FIELD_NUMBER: _builtins.int
+    BAR_SECONDS_FIELD_NUMBER: _builtins.int
+    MARKET_FIELD_NUMBER: _builtins.int
+    EXPIRES_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Its name."""
     version: _builtins.str
@@ -191,6 +672,14 @@ class ModelInfo(_message.Message):
     """See `training_start`."""
     sha256: _builtins.str
     """The SHA-256 of its graph, lower-case hexadecimal."""
+    state: _builtins.str
+    """"active", "previous" (what a rollback brings back), "shadow", "available", or "unfit" (it cannot be activated; see `faults`)."""
+    bar_seconds: _builtins.int
+    """The length of the bars that its features are computed from, seconds."""
+    market: _builtins.str
+    """The market that it speaks for: "simulated" or "real"."""
+    expires: _builtins.str
+    """When it is too old to be served, UTC, ISO 8601; empty when it does not age."""
     @_builtins.property
     def features(self) -> _containers.RepeatedCompositeFieldContainer[Global___FeatureInfo]:
         """Its features, in the order in which the graph takes them."""
@@ -198,6 +687,10 @@ class ModelInfo(_message.Message):
     @_builtins.property
     def calibration(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
         """Calibration figures on later, unseen data, by name: "auc", "brier", "ece" and so on."""
+
+    @_builtins.property
+    def faults(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Why it cannot be activated; empty when it can."""
 
     def __init__(
         self,
@@ -213,10 +706,15 @@ class ModelInfo(_message.Message):
         training_end: _builtins.str = ...,
         sha256: _builtins.str = ...,
         calibration: _abc.Mapping[_builtins.str, _builtins.float] | None = ...,
+        state: _builtins.str = ...,
+        faults: _abc.Iterable[_builtins.str] | None = ...,
+        bar_seconds: _builtins.int = ...,
+        market: _builtins.str = ...,
+        expires: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["calibration", b"calibration", "data_source", b"data_source", "description", b"description", "features", b"features", "horizon_seconds", b"horizon_seconds", "label", b"label", "name", b"name", "sha256", b"sha256", "training_end", b"training_end", "training_start", b"training_start", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bar_seconds", b"bar_seconds", "calibration", b"calibration", "data_source", b"data_source", "description", b"description", "expires", b"expires", "faults", b"faults", "features", b"features", "horizon_seconds", b"horizon_seconds", "label", b"label", "market", b"market", "name", b"name", "sha256", b"sha256", "state", b"state", "training_end", b"training_end", "training_start", b"training_start", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -230,19 +728,29 @@ class FeatureInfo(_message.Message):
 
     NAME_FIELD_NUMBER: _builtins.int
     UNIT_FIELD_NUMBER: _builtins.int
+    DECILES_FIELD_NUMBER: _builtins.int
+    AUTOCORRELATION_BARS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Its name."""
     unit: _builtins.str
-    """Its unit: "percent" or "points"."""
+    """Its unit, as inference/core/features.py defines it: "percent", "points" and so on."""
+    autocorrelation_bars: _builtins.float
+    """How many bars lie between two rows of this feature that say something new: its integrated autocorrelation time."""
+    @_builtins.property
+    def deciles(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """The nine inner deciles of the training set, rising; empty when the card has none."""
+
     def __init__(
         self,
         *,
         name: _builtins.str = ...,
         unit: _builtins.str = ...,
+        deciles: _abc.Iterable[_builtins.float] | None = ...,
+        autocorrelation_bars: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "unit", b"unit"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["autocorrelation_bars", b"autocorrelation_bars", "deciles", b"deciles", "name", b"name", "unit", b"unit"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -327,6 +835,8 @@ class PredictResponse(_message.Message):
     CONFIDENCE_FIELD_NUMBER: _builtins.int
     MODEL_VERSION_FIELD_NUMBER: _builtins.int
     MEMBERS_FIELD_NUMBER: _builtins.int
+    DISAGREEMENT_FIELD_NUMBER: _builtins.int
+    DISSIMILARITY_FIELD_NUMBER: _builtins.int
     prob_long: _builtins.float
     """The ensemble's consensus that the price rises over the horizon, 0 to 1."""
     prob_short: _builtins.float
@@ -335,6 +845,12 @@ class PredictResponse(_message.Message):
     """The calibrated probability that the favoured side is right, 0.5 to 1."""
     model_version: _builtins.str
     """The version that answered."""
+    disagreement: _builtins.float
+    """How much the members disagree: the standard deviation of their probabilities, 0 to 0.5."""
+    dissimilarity: _builtins.float
+    """How far the features lie from the training set, as a multiple of the card's limit: above 1 they lie
+    further out than all but a thousandth of the rows that the model was fitted to.
+    """
     @_builtins.property
     def members(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
         """Each member's probability of a rise, by the member's name."""
@@ -347,10 +863,12 @@ class PredictResponse(_message.Message):
         confidence: _builtins.float = ...,
         model_version: _builtins.str = ...,
         members: _abc.Mapping[_builtins.str, _builtins.float] | None = ...,
+        disagreement: _builtins.float = ...,
+        dissimilarity: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["confidence", b"confidence", "members", b"members", "model_version", b"model_version", "prob_long", b"prob_long", "prob_short", b"prob_short"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["confidence", b"confidence", "disagreement", b"disagreement", "dissimilarity", b"dissimilarity", "members", b"members", "model_version", b"model_version", "prob_long", b"prob_long", "prob_short", b"prob_short"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -45,6 +45,36 @@ class ModelServiceStub:
                 request_serializer=trading_dot_v1_dot_model__pb2.ListModelsRequest.SerializeToString,
                 response_deserializer=trading_dot_v1_dot_model__pb2.ListModelsResponse.FromString,
                 _registered_method=True)
+        self.GetModel = channel.unary_unary(
+                '/trading.v1.ModelService/GetModel',
+                request_serializer=trading_dot_v1_dot_model__pb2.GetModelRequest.SerializeToString,
+                response_deserializer=trading_dot_v1_dot_model__pb2.GetModelResponse.FromString,
+                _registered_method=True)
+        self.ActivateModel = channel.unary_unary(
+                '/trading.v1.ModelService/ActivateModel',
+                request_serializer=trading_dot_v1_dot_model__pb2.ActivateModelRequest.SerializeToString,
+                response_deserializer=trading_dot_v1_dot_model__pb2.ActivateModelResponse.FromString,
+                _registered_method=True)
+        self.RollbackModel = channel.unary_unary(
+                '/trading.v1.ModelService/RollbackModel',
+                request_serializer=trading_dot_v1_dot_model__pb2.RollbackModelRequest.SerializeToString,
+                response_deserializer=trading_dot_v1_dot_model__pb2.RollbackModelResponse.FromString,
+                _registered_method=True)
+        self.SetShadowModel = channel.unary_unary(
+                '/trading.v1.ModelService/SetShadowModel',
+                request_serializer=trading_dot_v1_dot_model__pb2.SetShadowModelRequest.SerializeToString,
+                response_deserializer=trading_dot_v1_dot_model__pb2.SetShadowModelResponse.FromString,
+                _registered_method=True)
+        self.ComputeFeatures = channel.unary_unary(
+                '/trading.v1.ModelService/ComputeFeatures',
+                request_serializer=trading_dot_v1_dot_model__pb2.ComputeFeaturesRequest.SerializeToString,
+                response_deserializer=trading_dot_v1_dot_model__pb2.ComputeFeaturesResponse.FromString,
+                _registered_method=True)
+        self.LabelBar = channel.unary_unary(
+                '/trading.v1.ModelService/LabelBar',
+                request_serializer=trading_dot_v1_dot_model__pb2.LabelBarRequest.SerializeToString,
+                response_deserializer=trading_dot_v1_dot_model__pb2.LabelBarResponse.FromString,
+                _registered_method=True)
         self.Predict = channel.unary_unary(
                 '/trading.v1.ModelService/Predict',
                 request_serializer=trading_dot_v1_dot_model__pb2.PredictRequest.SerializeToString,
@@ -64,7 +94,68 @@ class ModelServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListModels(self, request, context):
-        """The served models with what their cards say.
+        """Every version on disk with what its card says, newest first, and the newest changes of what is served.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetModel(self, request, context):
+        """One version, with its whole card.
+
+        Errors: INVALID_ARGUMENT (INVALID_FIELD), NOT_FOUND (MODEL_NOT_FOUND).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ActivateModel(self, request, context):
+        """Serves another version from now on. The version is loaded and proven first; calls under way
+        end with the version they began with, and none is dropped. The change is durable and recorded
+        with actor and reason before it is answered. Activating the active version changes nothing.
+
+        Errors: INVALID_ARGUMENT (INVALID_FIELD), NOT_FOUND (MODEL_NOT_FOUND), FAILED_PRECONDITION (MODEL_UNFIT).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RollbackModel(self, request, context):
+        """Serves the version that was active before, as ActivateModel does.
+
+        Errors: as ActivateModel; NOT_FOUND (MODEL_NOT_FOUND) when no version was active before.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetShadowModel(self, request, context):
+        """Attaches a version as the shadow: it sees every row that the active one sees and answers nobody;
+        the gateway records and scores it beside the active one. An empty version detaches the shadow.
+        A shadow takes no other features than the active version's.
+
+        Errors: as ActivateModel.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ComputeFeatures(self, request, context):
+        """The model's features of the last of the given bars, by the definition that it was trained on.
+        gRPC only.
+
+        Errors: INVALID_ARGUMENT (INVALID_FIELD: bars of another length than the model's, too few, out of
+        order, or with a price that is none), NOT_FOUND (MODEL_NOT_FOUND).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def LabelBar(self, request, context):
+        """What became of the label of one bar, by the definition that the model was trained on: what a
+        prediction that was made at the close of that bar is right or wrong by. gRPC only.
+
+        Errors: as ComputeFeatures.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -92,6 +183,36 @@ def add_ModelServiceServicer_to_server(servicer, server):
                     servicer.ListModels,
                     request_deserializer=trading_dot_v1_dot_model__pb2.ListModelsRequest.FromString,
                     response_serializer=trading_dot_v1_dot_model__pb2.ListModelsResponse.SerializeToString,
+            ),
+            'GetModel': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetModel,
+                    request_deserializer=trading_dot_v1_dot_model__pb2.GetModelRequest.FromString,
+                    response_serializer=trading_dot_v1_dot_model__pb2.GetModelResponse.SerializeToString,
+            ),
+            'ActivateModel': grpc.unary_unary_rpc_method_handler(
+                    servicer.ActivateModel,
+                    request_deserializer=trading_dot_v1_dot_model__pb2.ActivateModelRequest.FromString,
+                    response_serializer=trading_dot_v1_dot_model__pb2.ActivateModelResponse.SerializeToString,
+            ),
+            'RollbackModel': grpc.unary_unary_rpc_method_handler(
+                    servicer.RollbackModel,
+                    request_deserializer=trading_dot_v1_dot_model__pb2.RollbackModelRequest.FromString,
+                    response_serializer=trading_dot_v1_dot_model__pb2.RollbackModelResponse.SerializeToString,
+            ),
+            'SetShadowModel': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetShadowModel,
+                    request_deserializer=trading_dot_v1_dot_model__pb2.SetShadowModelRequest.FromString,
+                    response_serializer=trading_dot_v1_dot_model__pb2.SetShadowModelResponse.SerializeToString,
+            ),
+            'ComputeFeatures': grpc.unary_unary_rpc_method_handler(
+                    servicer.ComputeFeatures,
+                    request_deserializer=trading_dot_v1_dot_model__pb2.ComputeFeaturesRequest.FromString,
+                    response_serializer=trading_dot_v1_dot_model__pb2.ComputeFeaturesResponse.SerializeToString,
+            ),
+            'LabelBar': grpc.unary_unary_rpc_method_handler(
+                    servicer.LabelBar,
+                    request_deserializer=trading_dot_v1_dot_model__pb2.LabelBarRequest.FromString,
+                    response_serializer=trading_dot_v1_dot_model__pb2.LabelBarResponse.SerializeToString,
             ),
             'Predict': grpc.unary_unary_rpc_method_handler(
                     servicer.Predict,
@@ -154,6 +275,168 @@ class ModelService:
             '/trading.v1.ModelService/ListModels',
             trading_dot_v1_dot_model__pb2.ListModelsRequest.SerializeToString,
             trading_dot_v1_dot_model__pb2.ListModelsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetModel(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/trading.v1.ModelService/GetModel',
+            trading_dot_v1_dot_model__pb2.GetModelRequest.SerializeToString,
+            trading_dot_v1_dot_model__pb2.GetModelResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ActivateModel(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/trading.v1.ModelService/ActivateModel',
+            trading_dot_v1_dot_model__pb2.ActivateModelRequest.SerializeToString,
+            trading_dot_v1_dot_model__pb2.ActivateModelResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RollbackModel(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/trading.v1.ModelService/RollbackModel',
+            trading_dot_v1_dot_model__pb2.RollbackModelRequest.SerializeToString,
+            trading_dot_v1_dot_model__pb2.RollbackModelResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetShadowModel(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/trading.v1.ModelService/SetShadowModel',
+            trading_dot_v1_dot_model__pb2.SetShadowModelRequest.SerializeToString,
+            trading_dot_v1_dot_model__pb2.SetShadowModelResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ComputeFeatures(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/trading.v1.ModelService/ComputeFeatures',
+            trading_dot_v1_dot_model__pb2.ComputeFeaturesRequest.SerializeToString,
+            trading_dot_v1_dot_model__pb2.ComputeFeaturesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def LabelBar(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/trading.v1.ModelService/LabelBar',
+            trading_dot_v1_dot_model__pb2.LabelBarRequest.SerializeToString,
+            trading_dot_v1_dot_model__pb2.LabelBarResponse.FromString,
             options,
             channel_credentials,
             insecure,

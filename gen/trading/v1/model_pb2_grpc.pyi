@@ -38,7 +38,44 @@ class ModelServiceStub:
     GetModelHealth: _grpc.UnaryUnaryMultiCallable[_model_pb2.GetModelHealthRequest, _model_pb2.GetModelHealthResponse]
     """Whether a model is loaded and answers."""
     ListModels: _grpc.UnaryUnaryMultiCallable[_model_pb2.ListModelsRequest, _model_pb2.ListModelsResponse]
-    """The served models with what their cards say."""
+    """Every version on disk with what its card says, newest first, and the newest changes of what is served."""
+    GetModel: _grpc.UnaryUnaryMultiCallable[_model_pb2.GetModelRequest, _model_pb2.GetModelResponse]
+    """One version, with its whole card.
+
+    Errors: INVALID_ARGUMENT (INVALID_FIELD), NOT_FOUND (MODEL_NOT_FOUND).
+    """
+    ActivateModel: _grpc.UnaryUnaryMultiCallable[_model_pb2.ActivateModelRequest, _model_pb2.ActivateModelResponse]
+    """Serves another version from now on. The version is loaded and proven first; calls under way
+    end with the version they began with, and none is dropped. The change is durable and recorded
+    with actor and reason before it is answered. Activating the active version changes nothing.
+
+    Errors: INVALID_ARGUMENT (INVALID_FIELD), NOT_FOUND (MODEL_NOT_FOUND), FAILED_PRECONDITION (MODEL_UNFIT).
+    """
+    RollbackModel: _grpc.UnaryUnaryMultiCallable[_model_pb2.RollbackModelRequest, _model_pb2.RollbackModelResponse]
+    """Serves the version that was active before, as ActivateModel does.
+
+    Errors: as ActivateModel; NOT_FOUND (MODEL_NOT_FOUND) when no version was active before.
+    """
+    SetShadowModel: _grpc.UnaryUnaryMultiCallable[_model_pb2.SetShadowModelRequest, _model_pb2.SetShadowModelResponse]
+    """Attaches a version as the shadow: it sees every row that the active one sees and answers nobody;
+    the gateway records and scores it beside the active one. An empty version detaches the shadow.
+    A shadow takes no other features than the active version's.
+
+    Errors: as ActivateModel.
+    """
+    ComputeFeatures: _grpc.UnaryUnaryMultiCallable[_model_pb2.ComputeFeaturesRequest, _model_pb2.ComputeFeaturesResponse]
+    """The model's features of the last of the given bars, by the definition that it was trained on.
+    gRPC only.
+
+    Errors: INVALID_ARGUMENT (INVALID_FIELD: bars of another length than the model's, too few, out of
+    order, or with a price that is none), NOT_FOUND (MODEL_NOT_FOUND).
+    """
+    LabelBar: _grpc.UnaryUnaryMultiCallable[_model_pb2.LabelBarRequest, _model_pb2.LabelBarResponse]
+    """What became of the label of one bar, by the definition that the model was trained on: what a
+    prediction that was made at the close of that bar is right or wrong by. gRPC only.
+
+    Errors: as ComputeFeatures.
+    """
     Predict: _grpc.UnaryUnaryMultiCallable[_model_pb2.PredictRequest, _model_pb2.PredictResponse]
     """One prediction.
 
@@ -54,7 +91,44 @@ class ModelServiceAsyncStub(ModelServiceStub):
     GetModelHealth: _aio.UnaryUnaryMultiCallable[_model_pb2.GetModelHealthRequest, _model_pb2.GetModelHealthResponse]  # type: ignore[assignment]
     """Whether a model is loaded and answers."""
     ListModels: _aio.UnaryUnaryMultiCallable[_model_pb2.ListModelsRequest, _model_pb2.ListModelsResponse]  # type: ignore[assignment]
-    """The served models with what their cards say."""
+    """Every version on disk with what its card says, newest first, and the newest changes of what is served."""
+    GetModel: _aio.UnaryUnaryMultiCallable[_model_pb2.GetModelRequest, _model_pb2.GetModelResponse]  # type: ignore[assignment]
+    """One version, with its whole card.
+
+    Errors: INVALID_ARGUMENT (INVALID_FIELD), NOT_FOUND (MODEL_NOT_FOUND).
+    """
+    ActivateModel: _aio.UnaryUnaryMultiCallable[_model_pb2.ActivateModelRequest, _model_pb2.ActivateModelResponse]  # type: ignore[assignment]
+    """Serves another version from now on. The version is loaded and proven first; calls under way
+    end with the version they began with, and none is dropped. The change is durable and recorded
+    with actor and reason before it is answered. Activating the active version changes nothing.
+
+    Errors: INVALID_ARGUMENT (INVALID_FIELD), NOT_FOUND (MODEL_NOT_FOUND), FAILED_PRECONDITION (MODEL_UNFIT).
+    """
+    RollbackModel: _aio.UnaryUnaryMultiCallable[_model_pb2.RollbackModelRequest, _model_pb2.RollbackModelResponse]  # type: ignore[assignment]
+    """Serves the version that was active before, as ActivateModel does.
+
+    Errors: as ActivateModel; NOT_FOUND (MODEL_NOT_FOUND) when no version was active before.
+    """
+    SetShadowModel: _aio.UnaryUnaryMultiCallable[_model_pb2.SetShadowModelRequest, _model_pb2.SetShadowModelResponse]  # type: ignore[assignment]
+    """Attaches a version as the shadow: it sees every row that the active one sees and answers nobody;
+    the gateway records and scores it beside the active one. An empty version detaches the shadow.
+    A shadow takes no other features than the active version's.
+
+    Errors: as ActivateModel.
+    """
+    ComputeFeatures: _aio.UnaryUnaryMultiCallable[_model_pb2.ComputeFeaturesRequest, _model_pb2.ComputeFeaturesResponse]  # type: ignore[assignment]
+    """The model's features of the last of the given bars, by the definition that it was trained on.
+    gRPC only.
+
+    Errors: INVALID_ARGUMENT (INVALID_FIELD: bars of another length than the model's, too few, out of
+    order, or with a price that is none), NOT_FOUND (MODEL_NOT_FOUND).
+    """
+    LabelBar: _aio.UnaryUnaryMultiCallable[_model_pb2.LabelBarRequest, _model_pb2.LabelBarResponse]  # type: ignore[assignment]
+    """What became of the label of one bar, by the definition that the model was trained on: what a
+    prediction that was made at the close of that bar is right or wrong by. gRPC only.
+
+    Errors: as ComputeFeatures.
+    """
     Predict: _aio.UnaryUnaryMultiCallable[_model_pb2.PredictRequest, _model_pb2.PredictResponse]  # type: ignore[assignment]
     """One prediction.
 
@@ -79,7 +153,80 @@ class ModelServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _model_pb2.ListModelsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_model_pb2.ListModelsResponse, _abc.Awaitable[_model_pb2.ListModelsResponse]]:
-        """The served models with what their cards say."""
+        """Every version on disk with what its card says, newest first, and the newest changes of what is served."""
+
+    @_abc_1.abstractmethod
+    def GetModel(
+        self,
+        request: _model_pb2.GetModelRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_model_pb2.GetModelResponse, _abc.Awaitable[_model_pb2.GetModelResponse]]:
+        """One version, with its whole card.
+
+        Errors: INVALID_ARGUMENT (INVALID_FIELD), NOT_FOUND (MODEL_NOT_FOUND).
+        """
+
+    @_abc_1.abstractmethod
+    def ActivateModel(
+        self,
+        request: _model_pb2.ActivateModelRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_model_pb2.ActivateModelResponse, _abc.Awaitable[_model_pb2.ActivateModelResponse]]:
+        """Serves another version from now on. The version is loaded and proven first; calls under way
+        end with the version they began with, and none is dropped. The change is durable and recorded
+        with actor and reason before it is answered. Activating the active version changes nothing.
+
+        Errors: INVALID_ARGUMENT (INVALID_FIELD), NOT_FOUND (MODEL_NOT_FOUND), FAILED_PRECONDITION (MODEL_UNFIT).
+        """
+
+    @_abc_1.abstractmethod
+    def RollbackModel(
+        self,
+        request: _model_pb2.RollbackModelRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_model_pb2.RollbackModelResponse, _abc.Awaitable[_model_pb2.RollbackModelResponse]]:
+        """Serves the version that was active before, as ActivateModel does.
+
+        Errors: as ActivateModel; NOT_FOUND (MODEL_NOT_FOUND) when no version was active before.
+        """
+
+    @_abc_1.abstractmethod
+    def SetShadowModel(
+        self,
+        request: _model_pb2.SetShadowModelRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_model_pb2.SetShadowModelResponse, _abc.Awaitable[_model_pb2.SetShadowModelResponse]]:
+        """Attaches a version as the shadow: it sees every row that the active one sees and answers nobody;
+        the gateway records and scores it beside the active one. An empty version detaches the shadow.
+        A shadow takes no other features than the active version's.
+
+        Errors: as ActivateModel.
+        """
+
+    @_abc_1.abstractmethod
+    def ComputeFeatures(
+        self,
+        request: _model_pb2.ComputeFeaturesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_model_pb2.ComputeFeaturesResponse, _abc.Awaitable[_model_pb2.ComputeFeaturesResponse]]:
+        """The model's features of the last of the given bars, by the definition that it was trained on.
+        gRPC only.
+
+        Errors: INVALID_ARGUMENT (INVALID_FIELD: bars of another length than the model's, too few, out of
+        order, or with a price that is none), NOT_FOUND (MODEL_NOT_FOUND).
+        """
+
+    @_abc_1.abstractmethod
+    def LabelBar(
+        self,
+        request: _model_pb2.LabelBarRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_model_pb2.LabelBarResponse, _abc.Awaitable[_model_pb2.LabelBarResponse]]:
+        """What became of the label of one bar, by the definition that the model was trained on: what a
+        prediction that was made at the close of that bar is right or wrong by. gRPC only.
+
+        Errors: as ComputeFeatures.
+        """
 
     @_abc_1.abstractmethod
     def Predict(

@@ -27,7 +27,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from trading.v1 import risk_pb2 as trading_dot_v1_dot_risk__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17trading/v1/system.proto\x12\ntrading.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x15trading/v1/risk.proto\"\x12\n\x10GetHealthRequest\"\xc7\x02\n\x11GetHealthResponse\x12\n\n\x02ok\x18\x01 \x01(\x08\x12\x0c\n\x04mode\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\t\x12&\n\x05model\x18\x04 \x01(\x0b\x32\x17.trading.v1.ModelHealth\x12\x31\n\x0bmarket_data\x18\x05 \x01(\x0b\x32\x1c.trading.v1.MarketDataHealth\x12%\n\x04risk\x18\x06 \x01(\x0b\x32\x17.trading.v1.RiskSummary\x12)\n\x06\x63onfig\x18\x07 \x01(\x0b\x32\x19.trading.v1.ConfigSummary\x12.\n\nrate_limit\x18\x08 \x01(\x0b\x32\x1a.trading.v1.RateLimitUsage\x12*\n\x07journal\x18\t \x01(\x0b\x32\x19.trading.v1.JournalHealth\"*\n\x0bModelHealth\x12\n\n\x02ok\x18\x01 \x01(\x08\x12\x0f\n\x07version\x18\x02 \x01(\t\">\n\x10MarketDataHealth\x12\n\n\x02ok\x18\x01 \x01(\x08\x12\x0e\n\x06source\x18\x02 \x01(\t\x12\x0e\n\x06\x61ge_ms\x18\x03 \x01(\x05\"\xc1\x01\n\rConfigSummary\x12\x1c\n\x14\x63onfidence_threshold\x18\x01 \x01(\x01\x12\x16\n\x0erate_limit_max\x18\x02 \x01(\x05\x12\x1a\n\x12per_symbol_usd_cap\x18\x03 \x01(\x01\x12\x18\n\x10max_drawdown_pct\x18\x04 \x01(\x01\x12\x1b\n\x0etarget_ann_vol\x18\x05 \x01(\x01H\x00\x88\x01\x01\x12\x14\n\x0ctrading_mode\x18\x06 \x01(\tB\x11\n\x0f_target_ann_vol\"B\n\x0eRateLimitUsage\x12\x0c\n\x04used\x18\x01 \x01(\x05\x12\x0b\n\x03max\x18\x02 \x01(\x05\x12\x15\n\rreset_seconds\x18\x03 \x01(\x05\",\n\rJournalHealth\x12\n\n\x02ok\x18\x01 \x01(\x08\x12\x0f\n\x07records\x18\x02 \x01(\x05\"\x14\n\x12WatchEventsRequest\"\x8f\x01\n\x13WatchEventsResponse\x12\x10\n\x08sequence\x18\x01 \x01(\x05\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12(\n\x04time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07subject\x18\x04 \x01(\t\x12\r\n\x05state\x18\x05 \x01(\t\x12\x0e\n\x06symbol\x18\x06 \x01(\t2\xd1\x01\n\rSystemService\x12Y\n\tGetHealth\x12\x1c.trading.v1.GetHealthRequest\x1a\x1d.trading.v1.GetHealthResponse\"\x0f\x82\xd3\xe4\x93\x02\t\x12\x07/health\x12\x65\n\x0bWatchEvents\x12\x1e.trading.v1.WatchEventsRequest\x1a\x1f.trading.v1.WatchEventsResponse\"\x13\x82\xd3\xe4\x93\x02\r\x12\x0b/api/events0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17trading/v1/system.proto\x12\ntrading.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x15trading/v1/risk.proto\"\x12\n\x10GetHealthRequest\"\xfb\x02\n\x11GetHealthResponse\x12\n\n\x02ok\x18\x01 \x01(\x08\x12\x0c\n\x04mode\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\t\x12&\n\x05model\x18\x04 \x01(\x0b\x32\x17.trading.v1.ModelHealth\x12\x31\n\x0bmarket_data\x18\x05 \x01(\x0b\x32\x1c.trading.v1.MarketDataHealth\x12%\n\x04risk\x18\x06 \x01(\x0b\x32\x17.trading.v1.RiskSummary\x12)\n\x06\x63onfig\x18\x07 \x01(\x0b\x32\x19.trading.v1.ConfigSummary\x12.\n\nrate_limit\x18\x08 \x01(\x0b\x32\x1a.trading.v1.RateLimitUsage\x12*\n\x07journal\x18\t \x01(\x0b\x32\x19.trading.v1.JournalHealth\x12\x32\n\x0b\x63\x61libration\x18\n \x01(\x0b\x32\x1d.trading.v1.CalibrationHealth\"\x84\x01\n\x11\x43\x61librationHealth\x12\r\n\x05state\x18\x01 \x01(\t\x12\x1b\n\x13\x65\x66\x66\x65\x63tive_threshold\x18\x02 \x01(\x01\x12\x0f\n\x07matured\x18\x03 \x01(\x05\x12\x10\n\x03\x65\x63\x65\x18\x04 \x01(\x01H\x00\x88\x01\x01\x12\x18\n\x10\x64rifted_features\x18\x05 \x03(\tB\x06\n\x04_ece\"\x17\n\x15GetCalibrationRequest\"\xd8\x03\n\x16GetCalibrationResponse\x12\x15\n\rmodel_version\x18\x01 \x01(\t\x12\r\n\x05state\x18\x02 \x01(\t\x12\x1b\n\x13\x65\x66\x66\x65\x63tive_threshold\x18\x03 \x01(\x01\x12\x0f\n\x07matured\x18\x04 \x01(\x05\x12\x0e\n\x06window\x18\x05 \x01(\x05\x12/\n\x07\x66igures\x18\x06 \x01(\x0b\x32\x1e.trading.v1.CalibrationFigures\x12\x32\n\x0breliability\x18\x07 \x03(\x0b\x32\x1d.trading.v1.ReliabilityBucket\x12-\n\x0b\x63onfidences\x18\x08 \x03(\x0b\x32\x18.trading.v1.HistogramBin\x12*\n\x08\x66\x65\x61tures\x18\t \x03(\x0b\x32\x18.trading.v1.FeatureDrift\x12\x10\n\x08\x65vidence\x18\n \x01(\x01\x12\x10\n\x08\x61larm_at\x18\x0b \x01(\x01\x12\x1b\n\x13recalibration_slope\x18\x0c \x01(\x01\x12*\n\x05moves\x18\r \x03(\x0b\x32\x1b.trading.v1.CalibrationMove\x12-\n\x06shadow\x18\x0e \x01(\x0b\x32\x1d.trading.v1.ShadowCalibration\"\xc4\x02\n\x12\x43\x61librationFigures\x12\x17\n\x0fmean_confidence\x18\x01 \x01(\x01\x12\x10\n\x08hit_rate\x18\x02 \x01(\x01\x12\x10\n\x08\x63overage\x18\x03 \x01(\x01\x12\"\n\x15hit_rate_at_threshold\x18\x04 \x01(\x01H\x00\x88\x01\x01\x12)\n\x1cmean_confidence_at_threshold\x18\x05 \x01(\x01H\x01\x88\x01\x01\x12!\n\x03\x65\x63\x65\x18\x06 \x01(\x0b\x32\x14.trading.v1.Interval\x12#\n\x05slope\x18\x07 \x01(\x0b\x32\x14.trading.v1.Interval\x12\r\n\x05\x62rier\x18\x08 \x01(\x01\x12\x10\n\x08log_loss\x18\t \x01(\x01\x42\x18\n\x16_hit_rate_at_thresholdB\x1f\n\x1d_mean_confidence_at_threshold\"4\n\x08Interval\x12\r\n\x05value\x18\x01 \x01(\x01\x12\x0b\n\x03low\x18\x02 \x01(\x01\x12\x0c\n\x04high\x18\x03 \x01(\x01\"~\n\x11ReliabilityBucket\x12\x0b\n\x03low\x18\x01 \x01(\x01\x12\x0c\n\x04high\x18\x02 \x01(\x01\x12\x17\n\x0fmean_confidence\x18\x03 \x01(\x01\x12&\n\x08hit_rate\x18\x04 \x01(\x0b\x32\x14.trading.v1.Interval\x12\r\n\x05\x63ount\x18\x05 \x01(\x05\"8\n\x0cHistogramBin\x12\x0b\n\x03low\x18\x01 \x01(\x01\x12\x0c\n\x04high\x18\x02 \x01(\x01\x12\r\n\x05\x63ount\x18\x03 \x01(\x05\"\x83\x01\n\x0c\x46\x65\x61tureDrift\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0b\n\x03psi\x18\x02 \x01(\x01\x12\x11\n\tpsi_limit\x18\x03 \x01(\x01\x12\n\n\x02ks\x18\x04 \x01(\x01\x12\x10\n\x08ks_limit\x18\x05 \x01(\x01\x12\x16\n\x0e\x65\x66\x66\x65\x63tive_rows\x18\x06 \x01(\x01\x12\x0f\n\x07\x64rifted\x18\x07 \x01(\x08\"\x88\x01\n\x0f\x43\x61librationMove\x12\x12\n\nfrom_state\x18\x01 \x01(\t\x12\x10\n\x08to_state\x18\x02 \x01(\t\x12\x15\n\rmodel_version\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12(\n\x04time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xb4\x01\n\x11ShadowCalibration\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x0f\n\x07matured\x18\x02 \x01(\x05\x12\x10\n\x08hit_rate\x18\x03 \x01(\x01\x12\x17\n\x0f\x61\x63tive_hit_rate\x18\x04 \x01(\x01\x12\x10\n\x08log_loss\x18\x05 \x01(\x01\x12\x17\n\x0f\x61\x63tive_log_loss\x18\x06 \x01(\x01\x12\'\n\tadvantage\x18\x07 \x01(\x0b\x32\x14.trading.v1.Interval\"*\n\x0bModelHealth\x12\n\n\x02ok\x18\x01 \x01(\x08\x12\x0f\n\x07version\x18\x02 \x01(\t\">\n\x10MarketDataHealth\x12\n\n\x02ok\x18\x01 \x01(\x08\x12\x0e\n\x06source\x18\x02 \x01(\t\x12\x0e\n\x06\x61ge_ms\x18\x03 \x01(\x05\"\xc1\x01\n\rConfigSummary\x12\x1c\n\x14\x63onfidence_threshold\x18\x01 \x01(\x01\x12\x16\n\x0erate_limit_max\x18\x02 \x01(\x05\x12\x1a\n\x12per_symbol_usd_cap\x18\x03 \x01(\x01\x12\x18\n\x10max_drawdown_pct\x18\x04 \x01(\x01\x12\x1b\n\x0etarget_ann_vol\x18\x05 \x01(\x01H\x00\x88\x01\x01\x12\x14\n\x0ctrading_mode\x18\x06 \x01(\tB\x11\n\x0f_target_ann_vol\"B\n\x0eRateLimitUsage\x12\x0c\n\x04used\x18\x01 \x01(\x05\x12\x0b\n\x03max\x18\x02 \x01(\x05\x12\x15\n\rreset_seconds\x18\x03 \x01(\x05\",\n\rJournalHealth\x12\n\n\x02ok\x18\x01 \x01(\x08\x12\x0f\n\x07records\x18\x02 \x01(\x05\"\x14\n\x12WatchEventsRequest\"\x8f\x01\n\x13WatchEventsResponse\x12\x10\n\x08sequence\x18\x01 \x01(\x05\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12(\n\x04time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07subject\x18\x04 \x01(\t\x12\r\n\x05state\x18\x05 \x01(\t\x12\x0e\n\x06symbol\x18\x06 \x01(\t2\xc4\x02\n\rSystemService\x12Y\n\tGetHealth\x12\x1c.trading.v1.GetHealthRequest\x1a\x1d.trading.v1.GetHealthResponse\"\x0f\x82\xd3\xe4\x93\x02\t\x12\x07/health\x12q\n\x0eGetCalibration\x12!.trading.v1.GetCalibrationRequest\x1a\".trading.v1.GetCalibrationResponse\"\x18\x82\xd3\xe4\x93\x02\x12\x12\x10/api/calibration\x12\x65\n\x0bWatchEvents\x12\x1e.trading.v1.WatchEventsRequest\x1a\x1f.trading.v1.WatchEventsResponse\"\x13\x82\xd3\xe4\x93\x02\r\x12\x0b/api/events0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,26 +36,48 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_SYSTEMSERVICE'].methods_by_name['GetHealth']._loaded_options = None
   _globals['_SYSTEMSERVICE'].methods_by_name['GetHealth']._serialized_options = b'\202\323\344\223\002\t\022\007/health'
+  _globals['_SYSTEMSERVICE'].methods_by_name['GetCalibration']._loaded_options = None
+  _globals['_SYSTEMSERVICE'].methods_by_name['GetCalibration']._serialized_options = b'\202\323\344\223\002\022\022\020/api/calibration'
   _globals['_SYSTEMSERVICE'].methods_by_name['WatchEvents']._loaded_options = None
   _globals['_SYSTEMSERVICE'].methods_by_name['WatchEvents']._serialized_options = b'\202\323\344\223\002\r\022\013/api/events'
   _globals['_GETHEALTHREQUEST']._serialized_start=125
   _globals['_GETHEALTHREQUEST']._serialized_end=143
   _globals['_GETHEALTHRESPONSE']._serialized_start=146
-  _globals['_GETHEALTHRESPONSE']._serialized_end=473
-  _globals['_MODELHEALTH']._serialized_start=475
-  _globals['_MODELHEALTH']._serialized_end=517
-  _globals['_MARKETDATAHEALTH']._serialized_start=519
-  _globals['_MARKETDATAHEALTH']._serialized_end=581
-  _globals['_CONFIGSUMMARY']._serialized_start=584
-  _globals['_CONFIGSUMMARY']._serialized_end=777
-  _globals['_RATELIMITUSAGE']._serialized_start=779
-  _globals['_RATELIMITUSAGE']._serialized_end=845
-  _globals['_JOURNALHEALTH']._serialized_start=847
-  _globals['_JOURNALHEALTH']._serialized_end=891
-  _globals['_WATCHEVENTSREQUEST']._serialized_start=893
-  _globals['_WATCHEVENTSREQUEST']._serialized_end=913
-  _globals['_WATCHEVENTSRESPONSE']._serialized_start=916
-  _globals['_WATCHEVENTSRESPONSE']._serialized_end=1059
-  _globals['_SYSTEMSERVICE']._serialized_start=1062
-  _globals['_SYSTEMSERVICE']._serialized_end=1271
+  _globals['_GETHEALTHRESPONSE']._serialized_end=525
+  _globals['_CALIBRATIONHEALTH']._serialized_start=528
+  _globals['_CALIBRATIONHEALTH']._serialized_end=660
+  _globals['_GETCALIBRATIONREQUEST']._serialized_start=662
+  _globals['_GETCALIBRATIONREQUEST']._serialized_end=685
+  _globals['_GETCALIBRATIONRESPONSE']._serialized_start=688
+  _globals['_GETCALIBRATIONRESPONSE']._serialized_end=1160
+  _globals['_CALIBRATIONFIGURES']._serialized_start=1163
+  _globals['_CALIBRATIONFIGURES']._serialized_end=1487
+  _globals['_INTERVAL']._serialized_start=1489
+  _globals['_INTERVAL']._serialized_end=1541
+  _globals['_RELIABILITYBUCKET']._serialized_start=1543
+  _globals['_RELIABILITYBUCKET']._serialized_end=1669
+  _globals['_HISTOGRAMBIN']._serialized_start=1671
+  _globals['_HISTOGRAMBIN']._serialized_end=1727
+  _globals['_FEATUREDRIFT']._serialized_start=1730
+  _globals['_FEATUREDRIFT']._serialized_end=1861
+  _globals['_CALIBRATIONMOVE']._serialized_start=1864
+  _globals['_CALIBRATIONMOVE']._serialized_end=2000
+  _globals['_SHADOWCALIBRATION']._serialized_start=2003
+  _globals['_SHADOWCALIBRATION']._serialized_end=2183
+  _globals['_MODELHEALTH']._serialized_start=2185
+  _globals['_MODELHEALTH']._serialized_end=2227
+  _globals['_MARKETDATAHEALTH']._serialized_start=2229
+  _globals['_MARKETDATAHEALTH']._serialized_end=2291
+  _globals['_CONFIGSUMMARY']._serialized_start=2294
+  _globals['_CONFIGSUMMARY']._serialized_end=2487
+  _globals['_RATELIMITUSAGE']._serialized_start=2489
+  _globals['_RATELIMITUSAGE']._serialized_end=2555
+  _globals['_JOURNALHEALTH']._serialized_start=2557
+  _globals['_JOURNALHEALTH']._serialized_end=2601
+  _globals['_WATCHEVENTSREQUEST']._serialized_start=2603
+  _globals['_WATCHEVENTSREQUEST']._serialized_end=2623
+  _globals['_WATCHEVENTSRESPONSE']._serialized_start=2626
+  _globals['_WATCHEVENTSRESPONSE']._serialized_end=2769
+  _globals['_SYSTEMSERVICE']._serialized_start=2772
+  _globals['_SYSTEMSERVICE']._serialized_end=3096
 # @@protoc_insertion_point(module_scope)

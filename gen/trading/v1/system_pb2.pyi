@@ -3,9 +3,11 @@
 isort:skip_file
 The system service: whether the gateway is fit for work, and what it does."""
 
+from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from google.protobuf.internal import containers as _containers
 from trading.v1 import risk_pb2 as _risk_pb2
 import builtins as _builtins
 import sys
@@ -50,6 +52,7 @@ class GetHealthResponse(_message.Message):
     CONFIG_FIELD_NUMBER: _builtins.int
     RATE_LIMIT_FIELD_NUMBER: _builtins.int
     JOURNAL_FIELD_NUMBER: _builtins.int
+    CALIBRATION_FIELD_NUMBER: _builtins.int
     ok: _builtins.bool
     """True when model, market data and journal all work."""
     mode: _builtins.str
@@ -80,6 +83,10 @@ class GetHealthResponse(_message.Message):
     def journal(self) -> Global___JournalHealth:
         """The journal."""
 
+    @_builtins.property
+    def calibration(self) -> Global___CalibrationHealth:
+        """The calibration watch."""
+
     def __init__(
         self,
         *,
@@ -92,14 +99,463 @@ class GetHealthResponse(_message.Message):
         config: Global___ConfigSummary | None = ...,
         rate_limit: Global___RateLimitUsage | None = ...,
         journal: Global___JournalHealth | None = ...,
+        calibration: Global___CalibrationHealth | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["config", b"config", "journal", b"journal", "market_data", b"market_data", "model", b"model", "rate_limit", b"rate_limit", "risk", b"risk"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["calibration", b"calibration", "config", b"config", "journal", b"journal", "market_data", b"market_data", "model", b"model", "rate_limit", b"rate_limit", "risk", b"risk"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["config", b"config", "journal", b"journal", "market_data", b"market_data", "mode", b"mode", "model", b"model", "ok", b"ok", "rate_limit", b"rate_limit", "risk", b"risk", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["calibration", b"calibration", "config", b"config", "journal", b"journal", "market_data", b"market_data", "mode", b"mode", "model", b"model", "ok", b"ok", "rate_limit", b"rate_limit", "risk", b"risk", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetHealthResponse: _TypeAlias = GetHealthResponse  # noqa: Y015
+
+@_typing.final
+class CalibrationHealth(_message.Message):
+    """The calibration watch in short; GetCalibration has the whole."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STATE_FIELD_NUMBER: _builtins.int
+    EFFECTIVE_THRESHOLD_FIELD_NUMBER: _builtins.int
+    MATURED_FIELD_NUMBER: _builtins.int
+    ECE_FIELD_NUMBER: _builtins.int
+    DRIFTED_FEATURES_FIELD_NUMBER: _builtins.int
+    state: _builtins.str
+    """"ok"; "warned" (evidence that confidence promises too much), "raised" (the threshold is raised), "abstaining" (no
+    decision is allowed).
+    """
+    effective_threshold: _builtins.float
+    """The confidence that the gateway asks for at this moment, 0 to 1."""
+    matured: _builtins.int
+    """Matured decisions of the served model that were scored."""
+    ece: _builtins.float
+    """Expected calibration error over the newest of them, 0 to 1; absent while there are too few."""
+    @_builtins.property
+    def drifted_features(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Features whose distribution has left that of the training set."""
+
+    def __init__(
+        self,
+        *,
+        state: _builtins.str = ...,
+        effective_threshold: _builtins.float = ...,
+        matured: _builtins.int = ...,
+        ece: _builtins.float | None = ...,
+        drifted_features: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_ece", b"_ece", "ece", b"ece"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_ece", b"_ece", "drifted_features", b"drifted_features", "ece", b"ece", "effective_threshold", b"effective_threshold", "matured", b"matured", "state", b"state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__ece: _TypeAlias = _typing.Literal["ece"]  # noqa: Y015
+    _WhichOneofArgType__ece: _TypeAlias = _typing.Literal["_ece", b"_ece"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__ece) -> _WhichOneofReturnType__ece | None: ...
+
+Global___CalibrationHealth: _TypeAlias = CalibrationHealth  # noqa: Y015
+
+@_typing.final
+class GetCalibrationRequest(_message.Message):
+    """No choices."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetCalibrationRequest: _TypeAlias = GetCalibrationRequest  # noqa: Y015
+
+@_typing.final
+class GetCalibrationResponse(_message.Message):
+    """Live calibration of the served model."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODEL_VERSION_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    EFFECTIVE_THRESHOLD_FIELD_NUMBER: _builtins.int
+    MATURED_FIELD_NUMBER: _builtins.int
+    WINDOW_FIELD_NUMBER: _builtins.int
+    FIGURES_FIELD_NUMBER: _builtins.int
+    RELIABILITY_FIELD_NUMBER: _builtins.int
+    CONFIDENCES_FIELD_NUMBER: _builtins.int
+    FEATURES_FIELD_NUMBER: _builtins.int
+    EVIDENCE_FIELD_NUMBER: _builtins.int
+    ALARM_AT_FIELD_NUMBER: _builtins.int
+    RECALIBRATION_SLOPE_FIELD_NUMBER: _builtins.int
+    MOVES_FIELD_NUMBER: _builtins.int
+    SHADOW_FIELD_NUMBER: _builtins.int
+    model_version: _builtins.str
+    """The version that it is about; empty when the model service does not answer."""
+    state: _builtins.str
+    """As in CalibrationHealth."""
+    effective_threshold: _builtins.float
+    """As in CalibrationHealth."""
+    matured: _builtins.int
+    """As in CalibrationHealth."""
+    window: _builtins.int
+    """How many of the newest matured decisions the figures below are made of."""
+    evidence: _builtins.float
+    """The evidence of the watch: the likelihood ratio against the promise that is kept, at its highest. The watch
+    warns, raises and abstains at `alarm_at`, 10 and 100 times that.
+    """
+    alarm_at: _builtins.float
+    """See `evidence` (CALIBRATION_ALARM_AT)."""
+    recalibration_slope: _builtins.float
+    """The slope that rolling recalibration applies to the log odds of the confidence, 0 to 1; 1 when it is off."""
+    @_builtins.property
+    def figures(self) -> Global___CalibrationFigures:
+        """The figures; absent while there are too few."""
+
+    @_builtins.property
+    def reliability(self) -> _containers.RepeatedCompositeFieldContainer[Global___ReliabilityBucket]:
+        """Stated confidence against hit rate, in buckets of equal mass, lowest first."""
+
+    @_builtins.property
+    def confidences(self) -> _containers.RepeatedCompositeFieldContainer[Global___HistogramBin]:
+        """How often each confidence was stated, in steps of 0.05 from 0.5."""
+
+    @_builtins.property
+    def features(self) -> _containers.RepeatedCompositeFieldContainer[Global___FeatureDrift]:
+        """How far each feature has moved from the training set; empty when the model's server does not tell its reference."""
+
+    @_builtins.property
+    def moves(self) -> _containers.RepeatedCompositeFieldContainer[Global___CalibrationMove]:
+        """The newest moves of the watch, newest first, at most 20."""
+
+    @_builtins.property
+    def shadow(self) -> Global___ShadowCalibration:
+        """The shadow model, scored on the same decisions; absent when there is none."""
+
+    def __init__(
+        self,
+        *,
+        model_version: _builtins.str = ...,
+        state: _builtins.str = ...,
+        effective_threshold: _builtins.float = ...,
+        matured: _builtins.int = ...,
+        window: _builtins.int = ...,
+        figures: Global___CalibrationFigures | None = ...,
+        reliability: _abc.Iterable[Global___ReliabilityBucket] | None = ...,
+        confidences: _abc.Iterable[Global___HistogramBin] | None = ...,
+        features: _abc.Iterable[Global___FeatureDrift] | None = ...,
+        evidence: _builtins.float = ...,
+        alarm_at: _builtins.float = ...,
+        recalibration_slope: _builtins.float = ...,
+        moves: _abc.Iterable[Global___CalibrationMove] | None = ...,
+        shadow: Global___ShadowCalibration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["figures", b"figures", "shadow", b"shadow"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alarm_at", b"alarm_at", "confidences", b"confidences", "effective_threshold", b"effective_threshold", "evidence", b"evidence", "features", b"features", "figures", b"figures", "matured", b"matured", "model_version", b"model_version", "moves", b"moves", "recalibration_slope", b"recalibration_slope", "reliability", b"reliability", "shadow", b"shadow", "state", b"state", "window", b"window"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetCalibrationResponse: _TypeAlias = GetCalibrationResponse  # noqa: Y015
+
+@_typing.final
+class CalibrationFigures(_message.Message):
+    """Figures of matured decisions. An interval is of 95 %, by leaving out one block of consecutive decisions at a time."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MEAN_CONFIDENCE_FIELD_NUMBER: _builtins.int
+    HIT_RATE_FIELD_NUMBER: _builtins.int
+    COVERAGE_FIELD_NUMBER: _builtins.int
+    HIT_RATE_AT_THRESHOLD_FIELD_NUMBER: _builtins.int
+    MEAN_CONFIDENCE_AT_THRESHOLD_FIELD_NUMBER: _builtins.int
+    ECE_FIELD_NUMBER: _builtins.int
+    SLOPE_FIELD_NUMBER: _builtins.int
+    BRIER_FIELD_NUMBER: _builtins.int
+    LOG_LOSS_FIELD_NUMBER: _builtins.int
+    mean_confidence: _builtins.float
+    """The mean of the stated confidence, 0.5 to 1."""
+    hit_rate: _builtins.float
+    """The share of decisions that were right, 0 to 1."""
+    coverage: _builtins.float
+    """The share of decisions at or above CONFIDENCE_THRESHOLD."""
+    hit_rate_at_threshold: _builtins.float
+    """The hit rate of those; absent when there are none."""
+    mean_confidence_at_threshold: _builtins.float
+    """The mean of their confidence; absent when there are none."""
+    brier: _builtins.float
+    """The Brier score of the confidence; a coin that says 0.5 has 0.25."""
+    log_loss: _builtins.float
+    """The log loss of the confidence; a coin has 0.6931."""
+    @_builtins.property
+    def ece(self) -> Global___Interval:
+        """Expected calibration error of the confidence, in buckets of equal mass."""
+
+    @_builtins.property
+    def slope(self) -> Global___Interval:
+        """The slope of a logistic regression of what happened on the log odds that were stated; 1 is perfect, below 1 promises too much."""
+
+    def __init__(
+        self,
+        *,
+        mean_confidence: _builtins.float = ...,
+        hit_rate: _builtins.float = ...,
+        coverage: _builtins.float = ...,
+        hit_rate_at_threshold: _builtins.float | None = ...,
+        mean_confidence_at_threshold: _builtins.float | None = ...,
+        ece: Global___Interval | None = ...,
+        slope: Global___Interval | None = ...,
+        brier: _builtins.float = ...,
+        log_loss: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_hit_rate_at_threshold", b"_hit_rate_at_threshold", "_mean_confidence_at_threshold", b"_mean_confidence_at_threshold", "ece", b"ece", "hit_rate_at_threshold", b"hit_rate_at_threshold", "mean_confidence_at_threshold", b"mean_confidence_at_threshold", "slope", b"slope"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_hit_rate_at_threshold", b"_hit_rate_at_threshold", "_mean_confidence_at_threshold", b"_mean_confidence_at_threshold", "brier", b"brier", "coverage", b"coverage", "ece", b"ece", "hit_rate", b"hit_rate", "hit_rate_at_threshold", b"hit_rate_at_threshold", "log_loss", b"log_loss", "mean_confidence", b"mean_confidence", "mean_confidence_at_threshold", b"mean_confidence_at_threshold", "slope", b"slope"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__hit_rate_at_threshold: _TypeAlias = _typing.Literal["hit_rate_at_threshold"]  # noqa: Y015
+    _WhichOneofArgType__hit_rate_at_threshold: _TypeAlias = _typing.Literal["_hit_rate_at_threshold", b"_hit_rate_at_threshold"]  # noqa: Y015
+    _WhichOneofReturnType__mean_confidence_at_threshold: _TypeAlias = _typing.Literal["mean_confidence_at_threshold"]  # noqa: Y015
+    _WhichOneofArgType__mean_confidence_at_threshold: _TypeAlias = _typing.Literal["_mean_confidence_at_threshold", b"_mean_confidence_at_threshold"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__hit_rate_at_threshold) -> _WhichOneofReturnType__hit_rate_at_threshold | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__mean_confidence_at_threshold) -> _WhichOneofReturnType__mean_confidence_at_threshold | None: ...
+
+Global___CalibrationFigures: _TypeAlias = CalibrationFigures  # noqa: Y015
+
+@_typing.final
+class Interval(_message.Message):
+    """A figure with its interval."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VALUE_FIELD_NUMBER: _builtins.int
+    LOW_FIELD_NUMBER: _builtins.int
+    HIGH_FIELD_NUMBER: _builtins.int
+    value: _builtins.float
+    """The figure."""
+    low: _builtins.float
+    """The lower end."""
+    high: _builtins.float
+    """The upper end."""
+    def __init__(
+        self,
+        *,
+        value: _builtins.float = ...,
+        low: _builtins.float = ...,
+        high: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["high", b"high", "low", b"low", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Interval: _TypeAlias = Interval  # noqa: Y015
+
+@_typing.final
+class ReliabilityBucket(_message.Message):
+    """One bucket of a reliability table."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LOW_FIELD_NUMBER: _builtins.int
+    HIGH_FIELD_NUMBER: _builtins.int
+    MEAN_CONFIDENCE_FIELD_NUMBER: _builtins.int
+    HIT_RATE_FIELD_NUMBER: _builtins.int
+    COUNT_FIELD_NUMBER: _builtins.int
+    low: _builtins.float
+    """The lowest confidence in it."""
+    high: _builtins.float
+    """The highest confidence in it."""
+    mean_confidence: _builtins.float
+    """The mean confidence."""
+    count: _builtins.int
+    """Decisions in it."""
+    @_builtins.property
+    def hit_rate(self) -> Global___Interval:
+        """The share that was right, with Wilson's interval of 95 %."""
+
+    def __init__(
+        self,
+        *,
+        low: _builtins.float = ...,
+        high: _builtins.float = ...,
+        mean_confidence: _builtins.float = ...,
+        hit_rate: Global___Interval | None = ...,
+        count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["hit_rate", b"hit_rate"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count", "high", b"high", "hit_rate", b"hit_rate", "low", b"low", "mean_confidence", b"mean_confidence"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReliabilityBucket: _TypeAlias = ReliabilityBucket  # noqa: Y015
+
+@_typing.final
+class HistogramBin(_message.Message):
+    """One bin of a histogram."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LOW_FIELD_NUMBER: _builtins.int
+    HIGH_FIELD_NUMBER: _builtins.int
+    COUNT_FIELD_NUMBER: _builtins.int
+    low: _builtins.float
+    """Its lower end."""
+    high: _builtins.float
+    """Its upper end."""
+    count: _builtins.int
+    """What fell into it."""
+    def __init__(
+        self,
+        *,
+        low: _builtins.float = ...,
+        high: _builtins.float = ...,
+        count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count", "high", b"high", "low", b"low"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___HistogramBin: _TypeAlias = HistogramBin  # noqa: Y015
+
+@_typing.final
+class FeatureDrift(_message.Message):
+    """How far one feature has moved."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    PSI_FIELD_NUMBER: _builtins.int
+    PSI_LIMIT_FIELD_NUMBER: _builtins.int
+    KS_FIELD_NUMBER: _builtins.int
+    KS_LIMIT_FIELD_NUMBER: _builtins.int
+    EFFECTIVE_ROWS_FIELD_NUMBER: _builtins.int
+    DRIFTED_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Its name."""
+    psi: _builtins.float
+    """Population stability index against ten quantile bins of the training set."""
+    psi_limit: _builtins.float
+    """What the index may reach by chance and tolerance at this many effective rows."""
+    ks: _builtins.float
+    """Kolmogorov-Smirnov distance, on the same quantiles."""
+    ks_limit: _builtins.float
+    """What the distance may reach by chance at this many effective rows."""
+    effective_rows: _builtins.float
+    """Rows, thinned by the feature's own autocorrelation."""
+    drifted: _builtins.bool
+    """Both limits are passed."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        psi: _builtins.float = ...,
+        psi_limit: _builtins.float = ...,
+        ks: _builtins.float = ...,
+        ks_limit: _builtins.float = ...,
+        effective_rows: _builtins.float = ...,
+        drifted: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["drifted", b"drifted", "effective_rows", b"effective_rows", "ks", b"ks", "ks_limit", b"ks_limit", "name", b"name", "psi", b"psi", "psi_limit", b"psi_limit"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FeatureDrift: _TypeAlias = FeatureDrift  # noqa: Y015
+
+@_typing.final
+class CalibrationMove(_message.Message):
+    """One move of the calibration watch."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FROM_STATE_FIELD_NUMBER: _builtins.int
+    TO_STATE_FIELD_NUMBER: _builtins.int
+    MODEL_VERSION_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    TIME_FIELD_NUMBER: _builtins.int
+    from_state: _builtins.str
+    """The state before."""
+    to_state: _builtins.str
+    """The state after."""
+    model_version: _builtins.str
+    """The version that it is about."""
+    reason: _builtins.str
+    """Why, with the figures."""
+    @_builtins.property
+    def time(self) -> _timestamp_pb2.Timestamp:
+        """When."""
+
+    def __init__(
+        self,
+        *,
+        from_state: _builtins.str = ...,
+        to_state: _builtins.str = ...,
+        model_version: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["time", b"time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["from_state", b"from_state", "model_version", b"model_version", "reason", b"reason", "time", b"time", "to_state", b"to_state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CalibrationMove: _TypeAlias = CalibrationMove  # noqa: Y015
+
+@_typing.final
+class ShadowCalibration(_message.Message):
+    """A shadow model beside the active one, both on the same matured decisions."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VERSION_FIELD_NUMBER: _builtins.int
+    MATURED_FIELD_NUMBER: _builtins.int
+    HIT_RATE_FIELD_NUMBER: _builtins.int
+    ACTIVE_HIT_RATE_FIELD_NUMBER: _builtins.int
+    LOG_LOSS_FIELD_NUMBER: _builtins.int
+    ACTIVE_LOG_LOSS_FIELD_NUMBER: _builtins.int
+    ADVANTAGE_FIELD_NUMBER: _builtins.int
+    version: _builtins.str
+    """Its version."""
+    matured: _builtins.int
+    """Matured decisions that both have spoken on."""
+    hit_rate: _builtins.float
+    """The shadow's share of right decisions."""
+    active_hit_rate: _builtins.float
+    """The active model's, on the same decisions."""
+    log_loss: _builtins.float
+    """The shadow's log loss."""
+    active_log_loss: _builtins.float
+    """The active model's, on the same decisions."""
+    @_builtins.property
+    def advantage(self) -> Global___Interval:
+        """The active model's loss less the shadow's, with its interval: above 0 the shadow is better."""
+
+    def __init__(
+        self,
+        *,
+        version: _builtins.str = ...,
+        matured: _builtins.int = ...,
+        hit_rate: _builtins.float = ...,
+        active_hit_rate: _builtins.float = ...,
+        log_loss: _builtins.float = ...,
+        active_log_loss: _builtins.float = ...,
+        advantage: Global___Interval | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["advantage", b"advantage"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["active_hit_rate", b"active_hit_rate", "active_log_loss", b"active_log_loss", "advantage", b"advantage", "hit_rate", b"hit_rate", "log_loss", b"log_loss", "matured", b"matured", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ShadowCalibration: _TypeAlias = ShadowCalibration  # noqa: Y015
 
 @_typing.final
 class ModelHealth(_message.Message):
@@ -289,11 +745,11 @@ class WatchEventsResponse(_message.Message):
     sequence: _builtins.int
     """The record's number in the journal, rising."""
     kind: _builtins.str
-    """"decision", "order" or "risk"."""
+    """"decision", "order", "risk", "outcome" (a decision has matured) or "watch" (the calibration watch has moved)."""
     subject: _builtins.str
-    """The decision's id, the order's key, or the risk state."""
+    """The decision's id (of an outcome too), the order's key, the risk state, or the model's version."""
     state: _builtins.str
-    """The order's state, the decision's signal, or the actor."""
+    """The order's state, the decision's signal, the actor, "right", "wrong" or "none" of an outcome, or the watch's state."""
     symbol: _builtins.str
     """The instrument; empty for risk."""
     @_builtins.property

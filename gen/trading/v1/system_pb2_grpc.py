@@ -40,6 +40,11 @@ class SystemServiceStub:
                 request_serializer=trading_dot_v1_dot_system__pb2.GetHealthRequest.SerializeToString,
                 response_deserializer=trading_dot_v1_dot_system__pb2.GetHealthResponse.FromString,
                 _registered_method=True)
+        self.GetCalibration = channel.unary_unary(
+                '/trading.v1.SystemService/GetCalibration',
+                request_serializer=trading_dot_v1_dot_system__pb2.GetCalibrationRequest.SerializeToString,
+                response_deserializer=trading_dot_v1_dot_system__pb2.GetCalibrationResponse.FromString,
+                _registered_method=True)
         self.WatchEvents = channel.unary_stream(
                 '/trading.v1.SystemService/WatchEvents',
                 request_serializer=trading_dot_v1_dot_system__pb2.WatchEventsRequest.SerializeToString,
@@ -59,8 +64,16 @@ class SystemServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetCalibration(self, request, context):
+        """How well the confidence keeps its promise: recorded decisions against what came of them.
+        Always an answer; with few matured decisions the figures are absent. Never rate-limited.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def WatchEvents(self, request, context):
-        """Decisions, orders and risk changes as they are recorded, from now on; as
+        """Decisions, orders, risk changes, outcomes and moves of the calibration watch as they are recorded, from now on; as
         JSON, one object a line. A reader that falls 1,000 events behind is ended
         with RESOURCE_EXHAUSTED (RATE_LIMITED) and may begin again.
         """
@@ -75,6 +88,11 @@ def add_SystemServiceServicer_to_server(servicer, server):
                     servicer.GetHealth,
                     request_deserializer=trading_dot_v1_dot_system__pb2.GetHealthRequest.FromString,
                     response_serializer=trading_dot_v1_dot_system__pb2.GetHealthResponse.SerializeToString,
+            ),
+            'GetCalibration': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetCalibration,
+                    request_deserializer=trading_dot_v1_dot_system__pb2.GetCalibrationRequest.FromString,
+                    response_serializer=trading_dot_v1_dot_system__pb2.GetCalibrationResponse.SerializeToString,
             ),
             'WatchEvents': grpc.unary_stream_rpc_method_handler(
                     servicer.WatchEvents,
@@ -110,6 +128,33 @@ class SystemService:
             '/trading.v1.SystemService/GetHealth',
             trading_dot_v1_dot_system__pb2.GetHealthRequest.SerializeToString,
             trading_dot_v1_dot_system__pb2.GetHealthResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetCalibration(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/trading.v1.SystemService/GetCalibration',
+            trading_dot_v1_dot_system__pb2.GetCalibrationRequest.SerializeToString,
+            trading_dot_v1_dot_system__pb2.GetCalibrationResponse.FromString,
             options,
             channel_credentials,
             insecure,

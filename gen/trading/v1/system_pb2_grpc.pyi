@@ -37,8 +37,12 @@ class SystemServiceStub:
     """The health of the gateway and its parts. Always an answer: a part that
     fails is told by `ok` false, with HTTP 200. Never rate-limited.
     """
+    GetCalibration: _grpc.UnaryUnaryMultiCallable[_system_pb2.GetCalibrationRequest, _system_pb2.GetCalibrationResponse]
+    """How well the confidence keeps its promise: recorded decisions against what came of them.
+    Always an answer; with few matured decisions the figures are absent. Never rate-limited.
+    """
     WatchEvents: _grpc.UnaryStreamMultiCallable[_system_pb2.WatchEventsRequest, _system_pb2.WatchEventsResponse]
-    """Decisions, orders and risk changes as they are recorded, from now on; as
+    """Decisions, orders, risk changes, outcomes and moves of the calibration watch as they are recorded, from now on; as
     JSON, one object a line. A reader that falls 1,000 events behind is ended
     with RESOURCE_EXHAUSTED (RATE_LIMITED) and may begin again.
     """
@@ -52,8 +56,12 @@ class SystemServiceAsyncStub(SystemServiceStub):
     """The health of the gateway and its parts. Always an answer: a part that
     fails is told by `ok` false, with HTTP 200. Never rate-limited.
     """
+    GetCalibration: _aio.UnaryUnaryMultiCallable[_system_pb2.GetCalibrationRequest, _system_pb2.GetCalibrationResponse]  # type: ignore[assignment]
+    """How well the confidence keeps its promise: recorded decisions against what came of them.
+    Always an answer; with few matured decisions the figures are absent. Never rate-limited.
+    """
     WatchEvents: _aio.UnaryStreamMultiCallable[_system_pb2.WatchEventsRequest, _system_pb2.WatchEventsResponse]  # type: ignore[assignment]
-    """Decisions, orders and risk changes as they are recorded, from now on; as
+    """Decisions, orders, risk changes, outcomes and moves of the calibration watch as they are recorded, from now on; as
     JSON, one object a line. A reader that falls 1,000 events behind is ended
     with RESOURCE_EXHAUSTED (RATE_LIMITED) and may begin again.
     """
@@ -72,12 +80,22 @@ class SystemServiceServicer(metaclass=_abc_1.ABCMeta):
         """
 
     @_abc_1.abstractmethod
+    def GetCalibration(
+        self,
+        request: _system_pb2.GetCalibrationRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_system_pb2.GetCalibrationResponse, _abc.Awaitable[_system_pb2.GetCalibrationResponse]]:
+        """How well the confidence keeps its promise: recorded decisions against what came of them.
+        Always an answer; with few matured decisions the figures are absent. Never rate-limited.
+        """
+
+    @_abc_1.abstractmethod
     def WatchEvents(
         self,
         request: _system_pb2.WatchEventsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_system_pb2.WatchEventsResponse], _abc.AsyncIterator[_system_pb2.WatchEventsResponse]]:
-        """Decisions, orders and risk changes as they are recorded, from now on; as
+        """Decisions, orders, risk changes, outcomes and moves of the calibration watch as they are recorded, from now on; as
         JSON, one object a line. A reader that falls 1,000 events behind is ended
         with RESOURCE_EXHAUSTED (RATE_LIMITED) and may begin again.
         """
