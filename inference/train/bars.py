@@ -11,6 +11,7 @@ text that reads back as the same float64 (Python's repr). The same bars have the
 Reading checks the bars (inference/train/quality.py) and refuses them for every error; nothing is repaired here.
 """
 
+import dataclasses
 import hashlib
 import os
 import re
@@ -30,7 +31,16 @@ from inference.train.findings import DataFaultError, Severity
 from inference.train.found import Found, found_in, found_of, read_table
 from inference.train.quality import check, step_seconds
 
-__all__ = ["DataFaultError", "Market", "market_of", "read_market", "simulated_market", "write_market"]
+__all__ = [
+    "DataFaultError",
+    "Market",
+    "Origin",
+    "market_of",
+    "origin_of",
+    "read_market",
+    "simulated_market",
+    "write_market",
+]
 
 COLUMNS = ("open_time_ms", *PRICES, "volume")
 _METADATA = "tollgate."
@@ -59,6 +69,15 @@ class Market:
         return hashlib.sha256(text.encode("ascii")).hexdigest()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """What is said of a market beside its bars."""
+
+    symbol: str
+    source: str
+    simulated: bool = False
+
+
 def read_market(path: Path, *, symbol: str | None = None) -> Market:
     """The market of a CSV or Parquet file; inference/train/found.py says which columns it may have.
 
@@ -70,19 +89,30 @@ def read_market(path: Path, *, symbol: str | None = None) -> Market:
     if "sha256" in written:
         return _read_back(path, table, written)
     found = found_in(table)
-    named = symbol or (found.symbols[0] if found.symbols else path.name.split("_")[0].split(".")[0])
-    return market_of(found, symbol=named, source=f"file {path.name}", name=str(path))
+    origin = origin_of(path, table, found)
+    return market_of(found, dataclasses.replace(origin, symbol=symbol or origin.symbol), name=str(path))
 
 
-def market_of(found: Found, *, symbol: str, source: str, name: str, simulated: bool = False) -> Market:
+def origin_of(path: Path, table: pa.Table, found: Found) -> Origin:
+    """What a file says of its market, or its name does."""
+    written = _metadata(table)
+    named = found.symbols[0] if found.symbols else path.name.split("_")[0].split(".")[0]
+    return Origin(
+        symbol=written.get("symbol", named),
+        source=written.get("source", f"file {path.name}"),
+        simulated=written.get("simulated") == "true",
+    )
+
+
+def market_of(found: Found, origin: Origin, *, name: str) -> Market:
     """The market of columns as found. Raises DataFaultError, naming `name`, when they have an error or no symbol."""
     findings = check(found)
     if any(finding.severity is Severity.ERROR for finding in findings):
         raise DataFaultError.of(name, findings)
-    plain = symbol.replace("/", "").upper()
+    plain = origin.symbol.replace("/", "").upper()
     if not _SYMBOL.fullmatch(plain):
-        raise DataFaultError(f"{name}: {symbol!r} is no symbol: name it")
-    return Market(symbol=plain, source=source, bars=_bars(found), simulated=simulated)
+        raise DataFaultError(f"{name}: {origin.symbol!r} is no symbol: name it")
+    return Market(symbol=plain, source=origin.source, bars=_bars(found), simulated=origin.simulated)
 
 
 def _bars(found: Found) -> Bars:
@@ -157,7 +187,8 @@ def simulated_market(*, symbol: str, seed: int, count: int) -> Market:
     edge = _simulator(["-c", "from simulator.process import EDGE; print(EDGE)"]).strip()
     source = f"simulated market of this project: symbol {symbol}, seed {seed}, {count} hourly bars, true edge {edge}"
     found = found_in(pyarrow.csv.read_csv(pa.BufferReader(text.encode("ascii"))))
-    return market_of(found, symbol=symbol, source=source, name="the simulator's bars", simulated=True)
+    origin = Origin(symbol=symbol, source=source, simulated=True)
+    return market_of(found, origin, name="the simulator's bars")
 
 
 def _simulator(arguments: Sequence[str]) -> str:

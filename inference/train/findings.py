@@ -29,7 +29,7 @@ class Repair(StrEnum):
     DROP_CONFLICTING = "drop_conflicting"
     """Rows that share their open time but not their values are dropped, all of them: nobody can tell which is right."""
     DROP_BROKEN = "drop_broken"
-    """Rows that are no bar are dropped: no number, no price, open or close outside low and high, time off the grid."""
+    """Rows that are no bar are dropped: no number, no price, a negative volume, open or close outside low and high."""
     DROP_SPIKES = "drop_spikes"
     """Bars with a price twice as far as it can be, gone with the next bar, are dropped."""
     DROP_STALE = "drop_stale"

@@ -36,7 +36,7 @@ from numpy.typing import NDArray
 from inference.core.bars import MS
 from inference.train.findings import ROWS_SHOWN, Finding, Repair, Severity
 from inference.train.found import MS_OF_UNIT, Found, TimeUnit
-from inference.train.quality_market import View, market_findings
+from inference.train.quality_market import View, flat_bars, market_findings
 
 GAPS_SHARE_MAX = 0.05
 FLAT_SHARE_MAX = 0.01
@@ -54,14 +54,14 @@ def check(found: Found) -> tuple[Finding, ...]:
     if len(found) < ROWS_MIN or step_seconds(found) == 0:
         count = len(found)
         return (_finding("too_few", Severity.ERROR, np.arange(count), f"{count} rows have no step between them"),)
-    order = np.argsort(found.time_ms, kind="stable")
+    order, view = np.argsort(found.time_ms, kind="stable"), view_of(found)
     return (
         *_names_and_units(found),
         *_order(found),
         *_repeats(found, order),
         *_broken(found),
         *_grid(found, order),
-        *(finding for view in _view(found, order) for finding in (*_silence(view), *market_findings(view))),
+        *(() if view is None else (*_silence(view), *market_findings(view))),
     )
 
 
@@ -77,7 +77,7 @@ def step_seconds(found: Found) -> int:
 def broken_rows(found: Found) -> dict[str, Marks]:
     """The rows that are no bar, by the check that says so."""
     prices = found.prices
-    unpriced: Marks = (prices <= 0.0).any(axis=0)
+    unpriced: Marks = np.minimum.reduce(prices) <= 0.0
     with np.errstate(invalid="ignore"):
         body_high, body_low = np.maximum(found.open, found.close), np.minimum(found.open, found.close)
         return {
@@ -189,9 +189,8 @@ def _other_steps(steps: NDArray[np.float64], rows: NDArray[np.int64]) -> Iterabl
 
 
 def _silence(view: View) -> Iterable[Finding]:
-    flat = (view.high == view.low) & (view.open == view.close) & (view.open == view.high)
     for name, marks, what, repair in (
-        ("flat", flat, "without any move of the price", Repair.DROP_FLAT),
+        ("flat", flat_bars(view), "without any move of the price", Repair.DROP_FLAT),
         ("zero_volume", view.volume == 0.0, "without a trade", None),
     ):
         if marks.any():
@@ -201,24 +200,24 @@ def _silence(view: View) -> Iterable[Finding]:
             yield _finding(name, severity, view.rows[marks], said, repair)
 
 
-def _view(found: Found, order: NDArray[np.int64]) -> Iterable[View]:
-    """The sound rows in the order of time, each moment once; nothing when they are too few to speak of a market."""
-    sound = ~np.logical_or.reduce(list(broken_rows(found).values()))
-    rows = order[sound[order]]
-    _, first = np.unique(found.time_ms[rows], return_index=True)
-    rows = rows[first]
-    if rows.size >= ROWS_MIN:
-        yield View(
-            rows=rows,
-            step_ms=step_seconds(found) * MS,
-            time_ms=found.time_ms[rows],
-            open=found.open[rows],
-            high=found.high[rows],
-            low=found.low[rows],
-            close=found.close[rows],
-            volume=found.volume[rows],
-            quote_volume=None if found.quote_volume is None else found.quote_volume[rows],
-        )
+def view_of(found: Found) -> View | None:
+    """The sound rows in the order of time, each moment once; None when they are too few to speak of a market."""
+    sound = np.flatnonzero(~np.logical_or.reduce(list(broken_rows(found).values())))
+    _, first = np.unique(found.time_ms[sound], return_index=True)
+    rows = sound[first]
+    if rows.size < ROWS_MIN:
+        return None
+    return View(
+        rows=rows,
+        step_ms=step_seconds(found) * MS,
+        time_ms=found.time_ms[rows],
+        open=found.open[rows],
+        high=found.high[rows],
+        low=found.low[rows],
+        close=found.close[rows],
+        volume=found.volume[rows],
+        quote_volume=None if found.quote_volume is None else found.quote_volume[rows],
+    )
 
 
 def _moment(time_ms: int) -> str:

@@ -125,6 +125,12 @@ def _stale(view: View) -> Iterable[Finding]:
         yield view.finding("stale", severity, marks, said, Repair.DROP_STALE)
 
 
+def flat_bars(view: View) -> Marks:
+    """Bars whose four prices are one price."""
+    flat: Marks = (view.high == view.low) & (view.open == view.close) & (view.open == view.high)
+    return flat
+
+
 def spiked_bars(view: View, size: float | Series = SPIKE_LOG) -> Marks:
     """Bars whose close, high or low is farther than `size` (log) from where it was and is gone with the next bar."""
     there = view.moves
