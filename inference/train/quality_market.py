@@ -188,8 +188,7 @@ def _volume_shift(view: View) -> Iterable[Finding]:
     shifts = np.array([_shift(levels, block) for block in range(levels.size)])
     while shifts.size and np.nanmax(np.abs(shifts), initial=0.0) >= SHIFT_LOG10:
         block = int(np.nanargmax(np.abs(shifts)))
-        row = min(block * SHIFT_BLOCK, view.close.size - 1)
-        yield _shift_finding(view, row, float(shifts[block]))
+        yield _shift_finding(view, _steepest(view.volume, block, np.sign(shifts[block])), float(shifts[block]))
         shifts[max(0, block - SHIFT_BLOCKS) : block + SHIFT_BLOCKS + 1] = 0.0
 
 
@@ -206,6 +205,17 @@ def _shift(levels: Series, block: int) -> float:
     before, after = levels[max(0, block - SHIFT_BLOCKS) : block], levels[block + 1 : block + 1 + SHIFT_BLOCKS]
     enough = min(np.isfinite(before).sum(), np.isfinite(after).sum()) >= SHIFT_BLOCKS // 2
     return float(np.nanmedian(after) - np.nanmedian(before)) if enough else 0.0
+
+
+def _steepest(volume: Series, block: int, sign: float) -> int:
+    """The row around a block from which on the volume stands at its new level: where the two sides differ the most."""
+    first = max(0, (block - SHIFT_BLOCKS) * SHIFT_BLOCK)
+    logs = np.log10(np.maximum(volume[first : (block + SHIFT_BLOCKS + 1) * SHIFT_BLOCK], 1e-12))
+    sums = np.concatenate(([0.0], np.cumsum(logs)))
+    cuts = np.arange(1, logs.size)
+    differences = (sums[-1] - sums[cuts]) / (logs.size - cuts) - sums[cuts] / cuts
+    weights = np.sqrt(cuts * (logs.size - cuts))  # a few rows at the edge differ by chance
+    return first + int(cuts[np.argmax(sign * differences * weights)])
 
 
 def _shift_finding(view: View, row: int, shift: float) -> Finding:
