@@ -17,6 +17,7 @@ another_market   error           the close jumps between neighbours, stays there
                  warning         a jump by half that stays
 tick_change      note            the grid on which prices lie changes
 
+The same coin of another exchange goes on at the same price: only a new tick, or a volume a hundred times off, tells.
 A price between 0.5 and 2 hides a swap, since there base and quote volume look alike. One quote volume in the whole of
 a file without a second column cannot be seen: nothing in the file says what the unit is.
 """

@@ -442,3 +442,14 @@ def test_missing_spans_are_exactly_the_wanted_bars_that_no_span_answers_for(
     left = [at for span in missing for at in range(span.first_ms, span.last_ms + 1)]
     held = {at for a, b in answered for at in range(a, b + 1)}
     assert left == [at for at in range(wanted[0], wanted[1] + 1) if at not in held]
+
+
+def test_one_file_of_the_model_side_knows_pybit() -> None:
+    root = Path(__file__).parents[2]
+    files = sorted(path for folder in ("inference", "simulator") for path in (root / folder).rglob("*.py"))
+    knowing = [
+        path.relative_to(root).as_posix()
+        for path in files
+        if "import pybit" in path.read_text() or "from pybit" in path.read_text()
+    ]
+    assert knowing == ["inference/train/fetch.py"]
