@@ -22,8 +22,9 @@ hour_sin        ratio    sin(2 pi * hour / 24), hour of the day at which the bar
 hour_cos        ratio    cos of the same                                                     0
 
 ema(x, n) weighs the new value 2 / (n + 1); Wilder's smoothing weighs it 1 / n; both begin with the mean of the first n
-values. rows are NaN before they are defined. Where a formula divides by nothing (a price or a volume that did not
-move) the feature takes its neutral value: rsi 50, %b 0.5, stochastic 50, adx 0, volume 0.
+values, the fast one of macd with that of rows 14 to 25, so that it begins with the slow one. Rows are NaN before they
+are defined. Where a formula divides by nothing (a price or a volume that did not move) the feature takes its neutral
+value: rsi 50, %b 0.5, stochastic 50, adx 0, volume 0.
 
 Smoothed features depend on where the history began; after `HISTORY_BARS_MIN` bars by less than 1e-5 of their unit.
 Other readings of "momentum" and "volatility" are in use elsewhere (a difference of prices, a standard deviation of
@@ -114,7 +115,8 @@ def atr_14(bars: Bars) -> Series:
 def macd_hist(bars: Bars) -> Series:
     """The MACD histogram, in percent of the close."""
     fast, slow, signal = _MACD
-    macd = ema(bars.close, fast) - ema(bars.close, slow)
+    late = np.concatenate((np.full(slow - fast, np.nan), bars.close[slow - fast :]))[: len(bars)]
+    macd = ema(late, fast) - ema(bars.close, slow)
     return _PERCENT * (macd - ema(macd, signal)) / bars.close
 
 
@@ -126,7 +128,7 @@ def ema_20_slope_5(bars: Bars) -> Series:
 def bb_pctb_20(bars: Bars) -> Series:
     """Where the close stands between the Bollinger bands: 0 at the lower, 1 at the upper."""
     mean = _over_windows(bars.close, 20, np.mean)
-    width = _BAND_WIDTH * _over_windows(bars.close, 20, np.std)
+    width = _BAND_WIDTH * _deviation(bars.close, 20)
     return _divided(bars.close - mean + width, 2.0 * width, neutral=0.5)
 
 
@@ -150,7 +152,7 @@ def stoch_k_14(bars: Bars) -> Series:
 def vol_z_20(bars: Bars) -> Series:
     """How unusual the volume is, in standard deviations."""
     mean = _over_windows(bars.volume, 20, np.mean)
-    spread = _over_windows(bars.volume, 20, np.std) * np.sqrt(20.0 / 19.0)
+    spread = _deviation(bars.volume, 20) * np.sqrt(20.0 / 19.0)
     return _divided(bars.volume - mean, spread, neutral=0.0)
 
 
@@ -223,6 +225,12 @@ def _over_windows(values: Series, rows: int, reduce: Callable[..., Series]) -> S
     if values.size >= rows:
         found[rows - 1 :] = reduce(np.lib.stride_tricks.sliding_window_view(values, rows), axis=1)
     return found
+
+
+def _deviation(values: Series, rows: int) -> Series:
+    """The population standard deviation of the last `rows` values; nothing, not a rounding error, where all are one."""
+    one = _over_windows(values, rows, np.max) == _over_windows(values, rows, np.min)
+    return np.where(one, 0.0, _over_windows(values, rows, np.std))
 
 
 def _true_range(bars: Bars) -> Series:

@@ -71,12 +71,10 @@ def _touch(bars: Bars, spec: LabelSpec, values: NDArray[np.int8], end_row: NDArr
     """Put the first touch of a barrier in the place of the direction, in each row that has no gap up to it."""
     width = spec.barrier_sigmas * root_mean_square(bars) * np.sqrt(spec.horizon_bars)
     upper, lower = bars.close * np.exp(width), bars.close * np.exp(-width)
-    values[~np.isfinite(width)] = NONE
     waiting = np.isfinite(width)
+    values[~waiting] = NONE
     for ahead in range(1, spec.horizon_bars + 1):
-        reached = len(bars) - ahead
-        if reached <= 0:
-            return
+        reached = max(0, len(bars) - ahead)
         rows = np.flatnonzero(waiting[:reached])
         rows = rows[bars.open_time_ms[rows + ahead] - bars.open_time_ms[rows] == ahead * bars.bar_seconds * MS]
         above, below = bars.high[rows + ahead] >= upper[rows], bars.low[rows + ahead] <= lower[rows]
@@ -85,6 +83,7 @@ def _touch(bars: Bars, spec: LabelSpec, values: NDArray[np.int8], end_row: NDArr
         values[hit] = np.where(above & below, NONE, np.where(above, UP, DOWN))[touched]
         end_row[hit] = hit + ahead
         waiting[hit] = False
+    end_row[values == NONE] = np.flatnonzero(values == NONE)
 
 
 def root_mean_square(bars: Bars) -> Series:
