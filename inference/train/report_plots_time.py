@@ -48,7 +48,7 @@ def equity(card: Card, predictions: Predictions) -> Plot:
             draw=partial(_draw_equity, found=found),
         ),
         title="Sum of the thresholded signal's returns",
-        caption=f"{told}. One equal stake a trade, never compounded, log returns in the signal's direction to the end "
+        caption=f"{told}. One equal stake a trade, never compounded, returns in the signal's direction to the end "
         "of the label, drawn at the moment of the signal; no spread, slippage or funding.",
     )
 

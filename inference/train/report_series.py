@@ -113,7 +113,7 @@ def equity_of(predictions: Predictions, *, threshold: float, fee_bps: float) -> 
     if trades == 0:
         return None
     side = np.where(predictions.favours_long[chosen], 1.0, -1.0)
-    each = BPS * side * predictions.forward_return[chosen]
+    each = BPS * side * np.expm1(predictions.forward_return[chosen])
     gross, net = np.cumsum(each), np.cumsum(each - 2.0 * fee_bps)
     falls = np.maximum(np.maximum.accumulate(net), 0.0) - net
     kept = _extremes(gross, net)

@@ -190,7 +190,7 @@ def _tenths(predictions: Predictions, by: Any) -> tuple[float, ...]:
 def _figures(predictions: Predictions) -> dict[str, Any]:
     chosen = predictions.confidence >= THRESHOLD
     auc = auc_of(predictions.prob_long, predictions.up, horizon_bars=1)
-    edge = 1e4 * np.where(predictions.favours_long, 1, -1) * predictions.forward_return
+    edge = 1e4 * np.where(predictions.favours_long, 1, -1) * np.expm1(predictions.forward_return)
     some = bool(chosen.any())
     gross = float(edge[chosen].mean()) if some else 0.0
     base = float(predictions.up.mean())

@@ -303,7 +303,7 @@ def test_equity_adds_up_every_trade_less_two_fees_and_keeps_its_extremes(predict
     found = equity_of(predictions, threshold=0.55, fee_bps=5.5)
     assert found is not None
     chosen = predictions.confidence >= 0.55
-    gains = 1e4 * np.where(predictions.favours_long, 1, -1)[chosen] * predictions.forward_return[chosen]
+    gains = 1e4 * np.where(predictions.favours_long, 1, -1)[chosen] * np.expm1(predictions.forward_return[chosen])
     gross, net = np.cumsum(gains), np.cumsum(gains - 11.0)
     assert found.trades == int(chosen.sum()) > 5000
     assert found.gross_bps.size <= 1602
