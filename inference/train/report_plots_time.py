@@ -81,6 +81,7 @@ def drift(card: Card, predictions: Predictions, *, values: NDArray[np.float32], 
         f"The largest is {index[feature, fold]:.2f}, of {card.feature_names[feature]} in fold {fold + 1}; {beyond} of "
         f"{index.size} cells are beyond what chance does in 95 of 100 cases"
     )
+    near = " The newest folds overlap those rows." if card.validation.folds[-1].end > card.training.start else ""
     many = index.shape[1] > FOLDS_NARROW_MAX
     return plot_of(
         Drawing(
@@ -92,7 +93,7 @@ def drift(card: Card, predictions: Predictions, *, values: NDArray[np.float32], 
         ),
         title="Feature drift: population stability index by fold",
         caption=(
-            f"Against the deciles of the training rows; 0 is no drift, 0.1 some, 0.25 much. {told}, given the fold's "
+            f"Against the deciles of the training rows; 0 is no drift, 0.1 some, 0.25 much.{near} {told}, given the fold's "
             "rows and the feature's autocorrelation; these are framed."
         ),
     )
