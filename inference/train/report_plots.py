@@ -53,9 +53,9 @@ def reliability(card: Card, predictions: Predictions) -> Plot:
         title="Reliability: stated confidence against hit rate",
         caption=(
             "On the diagonal a promise is kept; below it too much is promised. The band is 5 points to either side. "
-            f"Bars: Wilson's intervals of 95 %. Hollow: fewer than {BUCKET_ROWS_MIN} rows, too few to judge; an "
-            "interval that leaves the drawing is of such a bucket, and the table has it whole. Below: how often each "
-            "confidence was stated."
+            f"Bars: Wilson's intervals of 95 %. Hollow: fewer than {BUCKET_ROWS_MIN} rows, too few to judge; "
+            "what leaves the drawing, a triangle at its edge, is of such a bucket, and the table has it whole. Below: "
+            "how often each confidence was stated."
         ),
     )
 
@@ -70,8 +70,8 @@ def _draw_reliability(figure: Figure, *, card: Card, predictions: Predictions) -
     )
     top.plot(ends, ends, color=GREY, linewidth=1.0, linestyle="--", label="promise kept")
     buckets = card.validation.reliability
-    _bucket_marks(top, buckets, [bucket.hit_rate for bucket in buckets])
     top.set(xlim=(low, 1.0), ylim=(bottom, 1.0), ylabel="hit rate")
+    _bucket_marks(top, buckets, [bucket.hit_rate for bucket in buckets])
     below = figure.add_axes((0.14, 0.55 / height, 0.82, 1.0 / height))
     edges = np.arange(low, 1.0 + 0.005, 0.01)
     below.stairs(np.histogram(predictions.confidence, edges)[0], edges, fill=True, color=BLUE)
@@ -98,17 +98,20 @@ def _corner(card: Card, predictions: Predictions) -> tuple[float, float]:
 
 
 def _bucket_marks(axes: Axes, buckets: Sequence[Bucket], heights: Sequence[Interval]) -> None:
+    """A mark and its interval for each bucket, on axes whose limits are set; a triangle at the edge for one beyond."""
+    bottom, top = axes.get_ylim()
     for bucket, height in zip(buckets, heights, strict=True):
         enough = bucket.count >= BUCKET_ROWS_MIN
-        axes.errorbar(
+        axes.vlines(bucket.mean_confidence, height.low, height.high, color=BLUE, linewidth=1.2)
+        axes.plot(
             bucket.mean_confidence,
-            height.value,
-            yerr=[[height.value - height.low], [height.high - height.value]],
-            fmt="o",
+            min(max(height.value, bottom), top),
+            "v" if height.value < bottom else "^" if height.value > top else "o",
             color=BLUE,
             markersize=5,
             markerfacecolor=BLUE if enough else "white",
-            elinewidth=1.2,
+            clip_on=False,
+            zorder=3,
         )
 
 
@@ -131,7 +134,7 @@ def gaps(card: Card) -> Plot:
 
 
 def _draw_gaps(figure: Figure, *, buckets: Sequence[Bucket]) -> None:
-    axes = figure.add_axes((0.14, 0.14, 0.82, 0.82))
+    axes = figure.add_axes((0.17, 0.14, 0.79, 0.82))
     axes.axhspan(-100 * TOLERANCE, 100 * TOLERANCE, color=PALE, alpha=0.6, linewidth=0)
     axes.axhline(0.0, color=GREY, linewidth=1.0, linestyle="--")
     off = [
@@ -142,10 +145,10 @@ def _draw_gaps(figure: Figure, *, buckets: Sequence[Bucket]) -> None:
         )
         for bucket in buckets
     ]
-    _bucket_marks(axes, buckets, off)
     judged = [gap for gap, bucket in zip(off, buckets, strict=True) if bucket.count >= BUCKET_ROWS_MIN]
-    furthest = max([10.0, *(1.05 * max(-gap.low, gap.high) for gap in judged), *(1.05 * abs(gap.value) for gap in off)])
+    furthest = max([10.0, *(1.05 * max(-gap.low, gap.high) for gap in judged)])
     axes.set(ylim=(-furthest, furthest), xlabel="stated confidence", ylabel="hit rate less confidence, points")
+    _bucket_marks(axes, buckets, off)
     axes.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=1))
     axes.locator_params(axis="x", nbins=6)
 

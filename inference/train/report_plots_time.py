@@ -6,7 +6,7 @@ from functools import partial
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
-from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+from matplotlib.dates import AutoDateLocator, DateFormatter
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
@@ -23,6 +23,8 @@ FOLDS_NARROW_MAX = 8
 FOLDS_WRITTEN_MAX = 20
 """With more folds a cell is too narrow for its number."""
 _PSI_SHOWN_MAX = 0.5
+_LONG_MS = 200 * 86_400_000
+"""Longer stretches are dated by their months."""
 _LUMINANCE_OF_WHITE_LETTERS = 0.179
 """At most this, white letters stand out more than black ones; either do by 4.5 to 1."""
 _SHADES = LinearSegmentedColormap.from_list("shades", ["#ffffff", "#9ecae1", "#2171b5", "#08306b"])
@@ -62,13 +64,13 @@ def _draw_equity(figure: Figure, *, found: Equity | None) -> None:
         return
     moments = found.closed_ms.astype("datetime64[ms]")
     axes.axhline(0.0, color=GREY, linewidth=1.0)
-    axes.plot(moments, found.gross_bps, color=BLUE, label="gross")
-    axes.plot(moments, found.net_bps, color=ORANGE, linestyle="--", label="net of fees")
+    axes.plot(moments, found.gross_bps, color=BLUE, drawstyle="steps-post", label="gross")
+    axes.plot(moments, found.net_bps, color=ORANGE, linestyle="--", drawstyle="steps-post", label="net of fees")
     axes.locator_params(axis="y", nbins=6)
     axes.yaxis.set_major_formatter(THOUSANDS)
-    dates = AutoDateLocator(minticks=3, maxticks=7)  # type: ignore[no-untyped-call] # matplotlib.dates is untyped
-    axes.xaxis.set_major_locator(dates)
-    axes.xaxis.set_major_formatter(ConciseDateFormatter(dates))  # type: ignore[no-untyped-call] # the same
+    long = np.ptp(found.closed_ms) > _LONG_MS
+    axes.xaxis.set_major_locator(AutoDateLocator(minticks=2, maxticks=5 if long else 4))  # type: ignore[no-untyped-call] # matplotlib.dates is untyped
+    axes.xaxis.set_major_formatter(DateFormatter("%Y-%m" if long else "%Y-%m-%d"))  # type: ignore[no-untyped-call] # the same
     axes.legend(loc="best")
 
 
@@ -93,8 +95,8 @@ def drift(card: Card, predictions: Predictions, *, values: NDArray[np.float32], 
         ),
         title="Feature drift: population stability index by fold",
         caption=(
-            f"Against the deciles of the training rows; 0 is no drift, 0.1 some, 0.25 much.{near} {told}, given the fold's "
-            "rows and the feature's autocorrelation; these are framed."
+            f"Against the deciles of the training rows; 0 is no drift, 0.1 some, 0.25 much.{near} {told}, given the "
+            "fold's rows and the feature's autocorrelation; these are framed."
         ),
     )
 

@@ -170,8 +170,10 @@ def _costs(card: Card) -> str:
     if net is None:
         return "Without a trade nothing can be said of what is left after costs."
     told = f"{bps_interval(net)} a trade after two taker fees of {figures.fee_bps:g} bps"
-    if net.value <= 0.0:
+    if net.high <= 0.0:
         return f"Acting on it loses money: {told}. The edge is smaller than its costs."
+    if net.value <= 0.0:
+        return f"Acting on it lost money: {told}. The edge was smaller than its costs, though chance alone might do it."
     if net.low <= 0.0:
         return f"That acting on it earns anything cannot be told: {told}, an interval that holds zero."
     if card.market == "simulated":
@@ -278,7 +280,7 @@ def _net_reading(net: Interval | None) -> str:
     if net is None:
         return "there was no trade"
     if net.value <= 0.0:
-        return "the edge is smaller than its costs"
+        return "the edge is smaller than its costs" + ("" if net.high <= 0.0 else "; the interval holds zero")
     return "the interval holds zero" if net.low <= 0.0 else "left after fees; spread, slippage and funding come on top"
 
 

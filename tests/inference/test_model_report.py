@@ -13,12 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from report_kit import some_card, some_predictions, some_rows
 
-from inference.core.card import Card
+from inference.core.card import Bucket, Card
 from inference.core.features import DOCUMENTED
 from inference.core.gates import gates
 from inference.train.predictions import Predictions
 from inference.train.report import FeatureRows, ReportFaultError, report_html, write_report
 from inference.train.report_series import auc_of, equity_of, roc_of, stability_index, stability_noise, wilson
+from inference.train.report_words import verdict_of
 
 PLOTS = ("reliability", "gaps", "roc", "scores", "folds", "errors", "equity", "drift")
 PLAIN_AUC = {"value": 0.55, "low": 0.53, "high": 0.57}
@@ -147,6 +148,33 @@ def test_an_edge_below_its_costs_is_called_a_loss(html: str) -> None:
     text = Page(html).text
     assert "Acting on it loses money" in text
     assert "The edge is smaller than its costs." in text
+
+
+@pytest.mark.parametrize(
+    ("net", "said"),
+    [
+        ((-6.0, -9.0, -3.0), "Acting on it loses money"),
+        ((-6.0, -20.0, 8.0), "though chance alone might do it"),
+        ((6.0, -8.0, 20.0), "an interval that holds zero"),
+        ((6.0, 3.0, 9.0), "before spread, slippage and funding"),
+    ],
+)
+def test_the_sentence_on_costs_goes_no_further_than_the_interval(
+    few: Predictions, net: tuple[float, float, float], said: str
+) -> None:
+    value, low, high = net
+    card = some_card(few, DOCUMENTED, figures={"net_edge_bps": {"value": value, "low": low, "high": high}})
+    assert said in verdict_of(card).sentences[-1]
+
+
+def test_a_bucket_beyond_the_drawing_stands_in_the_table(few: Predictions) -> None:
+    card = some_card(few, DOCUMENTED)
+    odd = Bucket(low=0.65, high=0.7, count=8, mean_confidence=0.66, hit_rate=wilson(0.25, 8))
+    checks = card.validation.model_copy(update={"reliability": (card.validation.reliability[0], odd)})
+    page = report_html(
+        card=card.model_copy(update={"validation": checks}), predictions=few, feature_rows=some_rows(few, DOCUMENTED)
+    )
+    assert "25.0 % (7.1 to 59.1)" in Page(page).text
 
 
 def test_a_demonstration_carries_a_banner_and_a_model_of_a_real_market_does_not(html: str, few: Predictions) -> None:
