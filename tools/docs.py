@@ -1,15 +1,17 @@
-"""Generate the tables in docs/ from the code: reasons, settings and states.
+"""Generate what docs/ has from the code: the tables of reasons, settings and states, and the schema of a card.
 
 `python tools/docs.py` rewrites them; `--check` fails when one differs.
 """
 
 import argparse
+import json
 import pathlib
 import sys
 
 from gateway.core.lifecycle import ORDER_MOVES
 from gateway.core.reasons import CODES, Reason
 from gateway.settings import TABLE as GATEWAY
+from inference.core.card import Card
 from inference.settings import SETTINGS as MODEL_SERVICE
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -29,7 +31,7 @@ def main() -> int:
 
 def pages() -> dict[str, str]:
     """Every generated page by its name."""
-    return {"reasons.md": _reasons(), "settings.md": _settings(), "states.md": _states()}
+    return {"reasons.md": _reasons(), "settings.md": _settings(), "states.md": _states(), "card.schema.json": _card()}
 
 
 def _keep(path: pathlib.Path, text: str, *, check: bool) -> bool:
@@ -89,6 +91,11 @@ def _states() -> str:
         "| from | to |\n|---|---|",
         rows,
     )
+
+
+def _card() -> str:
+    schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **Card.model_json_schema()}
+    return json.dumps(schema, indent=2) + "\n"
 
 
 def _page(title: str, lead: str, head: str, rows: list[str]) -> str:

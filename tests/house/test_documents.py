@@ -19,6 +19,7 @@ NOT_SETTINGS = {
     "ORT_DISABLE_TELEMETRY",
     "BYBIT_API_KEY",  # named as not read by this version
     "BYBIT_API_SECRET",
+    "YYYYMMDD_HHMMSS",  # the form of a version
     "TABLE",
     "SETTINGS",
     "NOT_SERVING",
