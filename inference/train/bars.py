@@ -1,42 +1,73 @@
-"""Hourly bars to train on, from the simulator's command or from a file of the same form.
+"""Markets to train on: bars with their symbol, where they came from, and the digest of their canonical text.
 
-A file has the header open_time_ms,open,high,low,close,volume and one hourly bar a line, oldest first, without gaps.
+The canonical text has the header open_time_ms,open,high,low,close,volume and one bar a line, oldest first, numbers in
+their shortest form. A file holds that text, gzipped when its name ends in .gz.
 """
 
-import csv
-import itertools
+import gzip
+import hashlib
 import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
-HOUR_MS = 3_600_000
+import numpy as np
+
+from inference.core.bars import MS, Bars
+
+COLUMNS = ("open_time_ms", "open", "high", "low", "close", "volume")
 _SIMULATOR_SECONDS_MAX = 120.0
+_BARS_MIN = 2
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bars:
-    """Consecutive hourly bars: open times in Unix milliseconds, closes in quote currency, and where they came from."""
+class DataFaultError(ValueError):
+    """Bars that are refused."""
 
-    open_time_ms: tuple[int, ...]
-    closes: tuple[float, ...]
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Market:
+    """Bars of one market."""
+
+    symbol: str
     source: str
+    bars: Bars
+    simulated: bool = False
+    """Whether the market is this project's simulated one."""
 
-    def closed_at(self, row: int) -> str:
-        """When the bar of that row closed, UTC, ISO 8601."""
-        moment = datetime.fromtimestamp((self.open_time_ms[row] + HOUR_MS) / 1000, tz=UTC)
-        return moment.isoformat().replace("+00:00", "Z")
+    @property
+    def sha256(self) -> str:
+        """Of the canonical text."""
+        return hashlib.sha256(canonical_text(self.bars).encode("ascii")).hexdigest()
 
 
-def simulated_bars(*, symbol: str, seed: int, count: int) -> Bars:
-    """Bars of the simulated market, with its seed and its true edge in `source`."""
+def read_market(path: Path) -> Market:
+    """The market of a file. Raises DataFaultError when it holds no bars."""
+    raw = path.read_bytes()
+    text = gzip.decompress(raw).decode("ascii") if path.suffix == ".gz" else raw.decode("ascii")
+    return _market(text.splitlines(), symbol=path.name.split("_")[0].split(".")[0], source=f"file {path.name}")
+
+
+def write_market(market: Market, path: Path) -> None:
+    """Write the canonical text of the market, gzipped when the name ends in .gz."""
+    text = canonical_text(market.bars).encode("ascii")
+    path.write_bytes(gzip.compress(text, mtime=0) if path.suffix == ".gz" else text)
+
+
+def simulated_market(*, symbol: str, seed: int, count: int) -> Market:
+    """Hourly bars of the simulated market, with its seed and its true edge in `source`."""
     text = _simulator(["-m", "simulator", "bars", "--symbol", symbol, "--seed", str(seed), "--count", str(count)])
     # The edge is asked of another process: training shares no code with the market that it learns from.
     edge = _simulator(["-c", "from simulator.process import EDGE; print(EDGE)"]).strip()
     source = f"simulated market of this project: symbol {symbol}, seed {seed}, {count} hourly bars, true edge {edge}"
-    return _parse(text.splitlines(), source)
+    return _market(text.splitlines(), symbol=symbol, source=source, simulated=True)
+
+
+def canonical_text(bars: Bars) -> str:
+    """The text whose digest names the bars."""
+    columns = [bars.open_time_ms.tolist(), *(getattr(bars, name).tolist() for name in COLUMNS[1:])]
+    rows = (",".join(map(repr, row)) for row in zip(*columns, strict=True))
+    return "\n".join([",".join(COLUMNS), *rows]) + "\n"
 
 
 def _simulator(arguments: Sequence[str]) -> str:
@@ -45,15 +76,16 @@ def _simulator(arguments: Sequence[str]) -> str:
     return done.stdout
 
 
-def bars_of_file(path: Path) -> Bars:
-    """Bars of a CSV file. Raises ValueError when a line is missing, out of order or not a number."""
-    return _parse(path.read_text(encoding="ascii").splitlines(), f"file {path.name}")
-
-
-def _parse(lines: Sequence[str], source: str) -> Bars:
-    rows = list(csv.DictReader(lines))
-    times = tuple(int(row["open_time_ms"]) for row in rows)
-    for before, after in itertools.pairwise(times):
-        if after - before != HOUR_MS:
-            raise ValueError(f"bars are not hourly and consecutive: {before} is followed by {after}")
-    return Bars(open_time_ms=times, closes=tuple(float(row["close"]) for row in rows), source=source)
+def _market(lines: Sequence[str], *, symbol: str, source: str, simulated: bool = False) -> Market:
+    if not lines or tuple(lines[0].split(",")) != COLUMNS:
+        raise DataFaultError(f"{source}: the header is not {','.join(COLUMNS)}")
+    if len(lines) <= _BARS_MIN:
+        raise DataFaultError(f"{source}: there are too few bars")
+    times = np.array([int(line.split(",", 1)[0]) for line in lines[1:]], np.int64)
+    values = np.loadtxt(lines[1:], delimiter=",", dtype=np.float64, usecols=range(1, len(COLUMNS)))
+    bars = Bars(
+        bar_seconds=int(np.diff(times).min()) // MS,
+        open_time_ms=times,
+        **{name: np.ascontiguousarray(values[:, column]) for column, name in enumerate(COLUMNS[1:])},
+    )
+    return Market(symbol=symbol, source=source, bars=bars, simulated=simulated)
