@@ -6,9 +6,11 @@ A version is a folder <models>/<name>/<YYYYMMDD_HHMMSS>/ with model.onnx and car
 import hashlib
 import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 # onnxruntime reports its use to its maker unless this is set before it is imported; a trading system tells nobody.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
@@ -57,8 +59,7 @@ class OnnxEnsemble:
 
     def score(self, rows: Rows) -> Scores:
         """What the ensemble says of the rows, shape [rows, features]."""
-        prob_long, confidence, members = self._session.run(OUTPUTS, {INPUT: rows})
-        return Scores(prob_long=prob_long, confidence=confidence, members=members)
+        return Scores(**dict(zip(OUTPUTS, self._session.run(OUTPUTS, {INPUT: rows}), strict=True)))
 
 
 def load_ensemble(models: Path, name: str, version: str | None) -> OnnxEnsemble:
@@ -125,6 +126,26 @@ def _facts(session: ort.InferenceSession) -> GraphFacts:
 def _prove(ensemble: OnnxEnsemble) -> None:
     """Runs the graph once: it must give probabilities, and the first caller finds it warm."""
     scores = ensemble.score(np.ones((2, len(ensemble.card.features)), dtype=np.float32))
-    for values, low in ((scores.prob_long, 0.0), (scores.confidence, 0.5), (scores.members, 0.0)):
-        if not ((values >= low) & (values <= 1.0)).all():
+    for values in (scores.prob_long, scores.confidence, scores.members):
+        if not ((values >= 0.0) & (values <= 1.0)).all():
             raise CardFaultError("the graph does not give probabilities")
+
+
+class Graph:
+    """Any graph of one float matrix named `INPUT`, without a card: for training, which must prove it before it has one.
+
+    Raises CardFaultError when it cannot be loaded.
+    """
+
+    def __init__(self, graph: bytes) -> None:
+        self._session = _session(graph, Path())
+
+    @property
+    def output_names(self) -> tuple[str, ...]:
+        """The names of what it gives, in order."""
+        return tuple(part.name for part in self._session.get_outputs())
+
+    def run(self, rows: Rows, names: Sequence[str]) -> list[NDArray[np.float32]]:
+        """The named outputs of the rows."""
+        outputs: list[NDArray[np.float32]] = self._session.run(list(names), {INPUT: rows})
+        return outputs

@@ -1,49 +1,47 @@
-"""`python -m inference.train demo`: trains the demonstration model."""
+"""`python -m inference.train`: everything about models that is done offline."""
 
 import argparse
 import sys
-import time
-from pathlib import Path
+from collections.abc import Sequence
 
-from inference.train.bars import bars_of_file, simulated_bars
-from inference.train.demo import Trained, train_demo
+from inference.core.bars import BarsFaultError
+from inference.core.card import CardFaultError
+from inference.train.bars import DataFaultError
+from inference.train.examples import UnusableError
+from inference.train.measure_cli import add_measure_commands
+from inference.train.recipe import RecipeFaultError
+from inference.train.train_cli import add_train_commands
+from inference.train.version_folder import VersionTakenError
 
-DEMO_VERSION = "20261123_000000"
-"""The version of the shipped demonstration model."""
-_SYMBOL, _SEED, _COUNT = "BTCUSDT", 21, 60_000
+_REFUSED = (
+    BarsFaultError,
+    CardFaultError,
+    DataFaultError,
+    OSError,
+    RecipeFaultError,
+    UnusableError,
+    VersionTakenError,
+)
+"""What the caller's files and options can bring about."""
 
 
-def main() -> int:
-    """Runs the command line; 0 on success."""
-    options = _parser().parse_args()
-    started = time.monotonic()
-    bars = bars_of_file(options.bars) if options.bars else simulated_bars(symbol=_SYMBOL, seed=_SEED, count=_COUNT)
-    print(f"{len(bars.closes)} bars from {bars.source}")
-    trained = train_demo(bars, models=options.out, version=options.version)
-    _report(trained, time.monotonic() - started)
-    return 0
-
-
-def _report(trained: Trained, seconds: float) -> None:
-    size_kb = (trained.folder / "model.onnx").stat().st_size / 1000
-    print(f"wrote {trained.folder}: {size_kb:.0f} kB, sha256 {trained.card.sha256}")
-    print(
-        f"graph against fitted members: {trained.export_difference:.1e} at most on {trained.export_rows} rows, no flips"
-    )
-    print(f"confidence slope {trained.card.confidence_slope}; on the test slice:")
-    for name, value in trained.card.calibration.items():
-        print(f"  {name:24} {value:g}")
-    print(f"took {seconds:.1f} s")
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command line; 0 on success, 1 with a sentence on stderr when nothing could be done."""
+    options = _parser().parse_args(arguments)
+    try:
+        return int(options.run(options))
+    except _REFUSED as fault:
+        print(f"Nothing was done: {fault}", file=sys.stderr)
+        return 1
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m inference.train", description="Trains models, offline.")
-    commands = parser.add_subparsers(dest="command", required=True)
-    demo = commands.add_parser("demo", help="train the demonstration model on the simulated market")
-    models = Path(__file__).parent.parent / "models"
-    demo.add_argument("--out", type=Path, default=models, help="folder of models (default: the packaged one)")
-    demo.add_argument("--bars", type=Path, help="CSV of hourly bars; absent: the simulator makes them")
-    demo.add_argument("--version", default=DEMO_VERSION, help="YYYYMMDD_HHMMSS (default: %(default)s)")
+    parser = argparse.ArgumentParser(
+        prog="python -m inference.train", description="Trains and measures models, offline."
+    )
+    subparsers = parser.add_subparsers(dest="command", required=True)
+    add_train_commands(subparsers)
+    add_measure_commands(subparsers)
     return parser
 
 

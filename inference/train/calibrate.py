@@ -1,80 +1,88 @@
-"""Calibration of the consensus, and the figures that tell how well it holds on later data.
+"""Calibration: how the log odds l of the consensus become the probability that is stated.
 
-Method: temperature, one slope on the log odds, fitted by log loss on the calibrate slice; never above 1
-(an unusually easy stretch must not sharpen), then times `SHRINK`. On real hourly bars a fitted slope promised too much
-in later months and this shrink cured it; on a market that does not age it makes the confidence modest by a few points.
+temperature  rise = sigmoid(slope * l): one slope, fitted by log loss
+sigmoid      rise = sigmoid(slope * l + bias): Platt's two parameters, fitted by log loss
+
+The fitted slope is cut at 1, so that an unusually easy stretch never sharpens; with sigmoid the bias is then fitted
+again for the cut slope. Both are multiplied by the recipe's shrink: on real hourly bars a fitted slope promised too
+much in later months. The rows it is fitted to are newer than the members' and older than all that is measured
+(inference/train/walk.py).
+
+Sources: Platt 1999; Guo, Pleiss, Sun and Weinberger 2017 (temperature).
 """
 
+from dataclasses import dataclass
+
 import numpy as np
-from numpy.typing import NDArray
-from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import brier_score_loss, log_loss, roc_auc_score
 
-from inference.core.consensus import confidence, favours_long, logit, tempered
+from inference.core.bars import Series
+from inference.core.consensus import calibrated, confidence, logit
+from inference.train.members import Labels
+from inference.train.recipe import Method
 
-SHRINK = 0.8
-METHOD = (
-    "temperature: one slope on the log odds of the members' mean, fitted by log loss on the calibration slice, "
-    f"capped at 1 so that it never sharpens, then shrunk by {SHRINK}"
-)
-CONFIDENT = 0.6
-_ECE_BINS = 15
 _SLOPE_LOW, _SLOPE_HIGH = 0.01, 4.0
+_BIAS_MAX = 2.0
 _SEARCH_STEPS = 60  # halving four this often is beyond double precision
+_ROUNDS = 40  # of fitting slope and bias in turn; each round shrinks the error many times over
 
 
-def fitted_slope(prob_long: NDArray[np.float64], y: NDArray[np.int64]) -> float:
-    """The slope on the log odds with the least log loss, by bisection of its derivative (the loss is convex)."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Calibration:
+    """A fitted calibration."""
+
+    method: Method
+    slope: float
+    """What serves, in (0, 1]."""
+    bias: float
+    fitted_slope: float
+    """With the least log loss, before it was cut and shrunk."""
+    shrink: float
+
+    def rise(self, prob_long: Series) -> Series:
+        """The calibrated probability of a rise."""
+        return calibrated(prob_long, self.slope, self.bias)
+
+    def confidence(self, prob_long: Series) -> Series:
+        """The calibrated probability that the side which the consensus favours is right."""
+        return confidence(prob_long, self.slope, self.bias)
+
+
+def fit_calibration(prob_long: Series, up: Labels, method: Method, shrink: float) -> Calibration:
+    """The calibration of the consensus `prob_long`, shape [rows], fitted to the labels."""
     odds = logit(prob_long)
+    fitted, bias = (fitted_slope(odds, up), 0.0) if method == "temperature" else _slope_and_bias(odds, up)
+    cut = min(fitted, 1.0)
+    if method == "sigmoid" and cut < fitted:
+        bias = _fitted_bias(odds, up, cut)
+    return Calibration(method=method, slope=shrink * cut, bias=shrink * bias, fitted_slope=fitted, shrink=shrink)
+
+
+def fitted_slope(odds: Series, up: Labels, bias: float = 0.0) -> float:
+    """The slope on the log odds with the least log loss, by bisection of its derivative (the loss is convex)."""
     low, high = _SLOPE_LOW, _SLOPE_HIGH
     for _ in range(_SEARCH_STEPS):
         middle = (low + high) / 2.0
-        gradient = float(np.mean(odds * (1.0 / (1.0 + np.exp(-middle * odds)) - y)))
+        gradient = float(np.mean(odds * (_sigmoid(middle * odds + bias) - up)))
         low, high = (low, middle) if gradient > 0.0 else (middle, high)
     return (low + high) / 2.0
 
 
-def confidence_slope(prob_long: NDArray[np.float64], y: NDArray[np.int64]) -> float:
-    """The slope that serves: the fitted one, never sharpening, shrunk."""
-    return SHRINK * min(fitted_slope(prob_long, y), 1.0)
+def _fitted_bias(odds: Series, up: Labels, slope: float) -> float:
+    low, high = -_BIAS_MAX, _BIAS_MAX
+    for _ in range(_SEARCH_STEPS):
+        middle = (low + high) / 2.0
+        gradient = float(np.mean(_sigmoid(slope * odds + middle) - up))
+        low, high = (low, middle) if gradient > 0.0 else (middle, high)
+    return (low + high) / 2.0
 
 
-def figures(prob_long: NDArray[np.float64], y: NDArray[np.int64], slope: float) -> dict[str, float]:
-    """Figures on a slice that nothing was fitted on; `prob_long` and `y` have shape [rows].
-
-    Brier, log loss and calibration slope are those of the calibrated probability of a rise; ece is that of the
-    confidence, in 15 bins of equal mass; "_raw" figures are those of the plain consensus. A calibration slope
-    above 1 is modest.
-    """
-    calibrated = tempered(prob_long, slope)
-    stated = confidence(prob_long, slope)
-    hits = favours_long(prob_long) == (y == 1)
-    sure = stated >= CONFIDENT
-    found = {
-        "n": y.size,
-        "base_rate": y.mean(),
-        "auc": roc_auc_score(y, prob_long),
-        "brier": brier_score_loss(y, calibrated),
-        "log_loss": log_loss(y, calibrated),
-        "ece": _ece(stated, hits),
-        "calibration_slope": _calibration_slope(calibrated, y),
-        "brier_raw": brier_score_loss(y, prob_long),
-        "log_loss_raw": log_loss(y, prob_long),
-        "calibration_slope_raw": _calibration_slope(prob_long, y),
-        "hit_rate": hits.mean(),
-        "coverage_at_0.6": sure.mean(),
-        "hit_rate_at_0.6": hits[sure].mean() if sure.any() else 0.0,
-        "mean_confidence_at_0.6": stated[sure].mean() if sure.any() else 0.0,
-    }
-    return {name: round(float(value), 6) for name, value in found.items()}
+def _slope_and_bias(odds: Series, up: Labels) -> tuple[float, float]:
+    slope, bias = 1.0, 0.0
+    for _ in range(_ROUNDS):
+        bias = _fitted_bias(odds, up, slope)
+        slope = fitted_slope(odds, up, bias)
+    return slope, bias
 
 
-def _ece(stated: NDArray[np.float64], hits: NDArray[np.bool_]) -> float:
-    order = np.argsort(stated, kind="stable")
-    gaps = [abs(stated[rows].mean() - hits[rows].mean()) * rows.size for rows in np.array_split(order, _ECE_BINS)]
-    return float(sum(gaps) / stated.size)
-
-
-def _calibration_slope(probabilities: NDArray[np.float64], y: NDArray[np.int64]) -> float:
-    model = LogisticRegression(C=np.inf).fit(logit(probabilities).reshape(-1, 1), y)
-    return float(model.coef_[0, 0])
+def _sigmoid(values: Series) -> Series:
+    return 1.0 / (1.0 + np.exp(-values))

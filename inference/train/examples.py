@@ -1,61 +1,103 @@
-"""Labelled examples in the order of time, split without leaks.
+"""Labelled rows of one or several markets, in the order of time.
 
-The label of bar t is 1 when the next bar closes above bar t's close, else 0. Features of bar t use bars up to t only.
-The examples fall into three slices, oldest first: train fits the members, calibrate fits the confidence, test is
-looked at once. `PURGE_BARS` bars are dropped at both joints: the label's horizon (1), the features' look-back (20) and
-a margin.
+A row is kept when its features are settled (`HISTORY_BARS_MIN` bars lie before it) and its label is known: warm-up
+rows and rows labelled NONE or OPEN are dropped. Rows of several markets are pooled by the moment at which their bar
+closed; rows of the same moment stand in the order of the markets.
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.core.features import RSI_BARS_MIN, feature_matrix
-from inference.train.bars import Bars
+from inference.core.bars import MS, Bars, Series
+from inference.core.consensus import Rows
+from inference.core.features import HISTORY_BARS_MIN
+from inference.core.labels import UP, LabelSpec, label_bars
+from inference.train.bars import Market
 
-HORIZON_BARS = 1
-PURGE_BARS = 24
-_TRAIN_SHARE = 0.6
-_CALIBRATE_SHARE = 0.2
-_ROWS_MIN = 300  # fewer examples than this in a slice say nothing
+FeatureFunction = Callable[[Bars, Sequence[str]], Series]
+"""Bars and feature names to features, shape [bars, features]; inference.core.features.feature_matrix in truth."""
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Slice:
-    """Examples of one stretch of time: features [rows, features], labels [rows], the first and last bar's row."""
-
-    X: NDArray[np.float32]
-    y: NDArray[np.int64]
-    first_row: int
-    last_row: int
+MARKETS_MAX = 64
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Split:
-    """The three slices."""
-
-    train: Slice
-    calibrate: Slice
-    test: Slice
+class UnusableError(ValueError):
+    """Bars that this cannot be done with; says why."""
 
 
-def split_examples(bars: Bars, names: tuple[str, ...]) -> Split:
-    """The slices of the bars. Raises ValueError when there are too few."""
-    closes = np.asarray(bars.closes)
-    matrix = feature_matrix(closes, names).astype(np.float32)
-    labels = (closes[HORIZON_BARS:] > closes[:-HORIZON_BARS]).astype(np.int64)
-    first, end = RSI_BARS_MIN, labels.size  # rows before are not converged; the last bar has no label yet
-    calibrate_at = first + int((end - first) * _TRAIN_SHARE)
-    test_at = calibrate_at + int((end - first) * _CALIBRATE_SHARE)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Examples:
+    """Labelled rows; every array has the shape [rows] unless said."""
 
-    def part(start: int, stop: int) -> Slice:
-        if stop - start < _ROWS_MIN:
-            raise ValueError(f"{len(bars.closes)} bars are too few: a slice has {stop - start} rows, under {_ROWS_MIN}")
-        return Slice(X=matrix[start:stop], y=labels[start:stop], first_row=start, last_row=stop - 1)
+    bar_ms: int
+    X: Rows
+    """Shape [rows, features], in float32, as the graph takes them."""
+    up: NDArray[np.bool_]
+    forward_return: Series
+    """The log return from the row's close to the close of the last bar that its label looked at."""
+    closed_ms: NDArray[np.int64]
+    """When the row's bar closed."""
+    end_ms: NDArray[np.int64]
+    """When the last bar that the row's label looked at closed: what purging goes by."""
+    series: NDArray[np.int64]
+    """Which market the row belongs to, from 0."""
 
-    return Split(
-        train=part(first, calibrate_at - PURGE_BARS),
-        calibrate=part(calibrate_at, test_at - PURGE_BARS),
-        test=part(test_at, end),
+    def __len__(self) -> int:
+        return int(self.up.size)
+
+    def take(self, rows: NDArray[np.int64]) -> "Examples":
+        """These rows alone."""
+        return replace(
+            self,
+            X=self.X[rows],
+            up=self.up[rows],
+            forward_return=self.forward_return[rows],
+            closed_ms=self.closed_ms[rows],
+            end_ms=self.end_ms[rows],
+            series=self.series[rows],
+        )
+
+
+def examples_of(
+    markets: Sequence[Market], names: Sequence[str], label: LabelSpec, features: FeatureFunction
+) -> Examples:
+    """The labelled rows of the markets. Raises UnusableError when their bars differ in length or leave no row."""
+    if not 1 <= len(markets) <= MARKETS_MAX:
+        raise UnusableError(f"there are {len(markets)} markets; 1 to {MARKETS_MAX} are taken")
+    lengths = sorted({market.bars.bar_seconds for market in markets})
+    if len(lengths) > 1:
+        raise UnusableError(f"bars of {lengths[0]} s and of {lengths[1]} s cannot be trained on together")
+    parts = [_of_market(market.bars, number, names, label, features) for number, market in enumerate(markets)]
+    pooled = Examples(
+        bar_ms=lengths[0] * MS,
+        X=np.concatenate([part.X for part in parts]),
+        up=np.concatenate([part.up for part in parts]),
+        forward_return=np.concatenate([part.forward_return for part in parts]),
+        closed_ms=np.concatenate([part.closed_ms for part in parts]),
+        end_ms=np.concatenate([part.end_ms for part in parts]),
+        series=np.concatenate([part.series for part in parts]),
+    )
+    if not len(pooled):
+        raise UnusableError(f"no row is left: features need {HISTORY_BARS_MIN} bars, and the label its horizon")
+    return pooled.take(np.argsort(pooled.closed_ms, kind="stable"))
+
+
+def _of_market(bars: Bars, number: int, names: Sequence[str], label: LabelSpec, features: FeatureFunction) -> Examples:
+    labels = label_bars(bars, label)
+    rows = np.flatnonzero((labels.values >= 0) & (np.arange(len(bars)) >= HISTORY_BARS_MIN))
+    ends = labels.end_row[rows]
+    matrix = features(bars, names)[rows].astype(np.float32)
+    finite = np.isfinite(matrix).all(axis=1)  # the features of the last row may reach beyond the bars in a leaky set
+    rows, ends, matrix = rows[finite], ends[finite], matrix[finite]
+    bar_ms = bars.bar_seconds * MS
+    return Examples(
+        bar_ms=bar_ms,
+        X=matrix,
+        up=labels.values[rows] == UP,
+        forward_return=np.log(bars.close[ends] / bars.close[rows]),
+        closed_ms=bars.open_time_ms[rows] + bar_ms,
+        end_ms=bars.open_time_ms[ends] + bar_ms,
+        series=np.full(rows.size, number, np.int64),
     )

@@ -1,96 +1,186 @@
-"""The whole ensemble as one ONNX graph, exported by skl2onnx.
+"""The whole ensemble as one ONNX graph of few nodes, since between two requests every node costs cold caches.
 
-skl2onnx converts each fitted member, its scaler included, into a graph of its own. They are laid side by side over one
-input, and only what the converter has no right form for is appended by hand: the members' output, their mean, and the
-temperature (skl2onnx 1.20 cannot convert scikit-learn's calibration by temperature).
+skl2onnx converts the tree members. What its converters do in many nodes, or have no form for, is written by hand:
 
-    features -> each member's converted graph -> probabilities [rows, 2] of a fall and a rise
-    all probabilities -> Concat, Gather (the rises) -> members
-    members -> ReduceMean -> prob_long -> Clip, Sub, Div, Log, Mul, Abs, Sigmoid -> confidence
+    features ─ Gemm ─────────────────────┐                     (scaler and logistic regression folded into one product)
+    features ─ TreeEnsembleRegressor ────┴ Concat ─ Sigmoid ─┐               (boosting's raw score; both to probability)
+    features ─ TreeEnsembleRegressor ────────────────────────┴ Concat ─ members   (the forest's probability of a rise)
+    members ─ ReduceMean ─ prob_long ─ Clip, Sub, Div, Log ─ log odds
+    log odds ─ Mul, Abs, Sigmoid ─ confidence                                                              (temperature)
+    log odds ─ Gemm, Sigmoid, Sub, GreaterOrEqual, Where ─ confidence                                          (sigmoid)
+    members ─ MatMul, ReduceL2 ─ disagreement                           (centred and scaled, so that the length is it)
+    features ─ Gemm, ReduceL2 ─ dissimilarity
 
-The nodes that only served the members' class labels are pruned. A converter can be silently wrong, so no graph is
-believed before inference/train/demo.py has compared it with the fitted members.
+A clipped logistic regression has Max and Min before its product. Where boosting compares a feature with a threshold,
+the threshold is rounded down to float32: then no float32 feature takes another branch than in double precision.
+The graph is believed only after inference/train/prove.py has compared it with the fitted members.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import onnx
-from onnx import TensorProto, helper, numpy_helper
-from onnx.compose import add_prefix_graph
-from onnx.utils import Extractor
-from skl2onnx import convert_sklearn
-from skl2onnx.common.data_types import FloatTensorType
-from sklearn.base import ClassifierMixin
+from numpy.typing import NDArray
+from onnx import AttributeProto, NodeProto, TensorProto, helper, numpy_helper
+from sklearn.ensemble import HistGradientBoostingClassifier
 
 from inference.adapters.model_onnx import FEATURE_NAMES_KEY, INPUT
+from inference.core.bars import Series
 from inference.core.consensus import OUTPUTS, PROBABILITY_MARGIN
-from inference.train.members import MEMBER_NAMES, Members
+from inference.train.calibrate import Calibration
+from inference.train.convert import OPSETS, converted
+from inference.train.ensemble import Ensemble
+from inference.train.members import MEMBER_NAMES, Logistic
 
 METHOD = (
-    "each fitted member converted by skl2onnx and merged into one graph; the members' output, their mean and the "
-    "temperature of the confidence appended by hand"
+    "tree members converted by skl2onnx and fused to one node each; scaler and logistic regression folded to one "
+    "product; consensus, calibration, disagreement and dissimilarity appended by hand"
 )
-_OPSETS = {"": 17, "ai.onnx.ml": 3}
 _IR_VERSION = 8
-_CLASSES = 2  # a fall, a rise: the columns of every member's probabilities
-_RISE = 1
+_COUNT = len(MEMBER_NAMES)
 
 
-def build_graph(members: Members, feature_names: Sequence[str], slope: float) -> bytes:
-    """The graph of the fitted members with the confidence's slope, as the bytes of model.onnx."""
-    width = len(feature_names)
-    converted = [_converted(name, fitted, width) for name, fitted in zip(MEMBER_NAMES, members.in_order, strict=True)]
+class _Builder:
+    """Nodes and constants in the making."""
+
+    def __init__(self) -> None:
+        self.nodes: list[NodeProto] = []
+        self.constants: list[TensorProto] = []
+
+    def constant(self, name: str, values: Series | float) -> str:
+        self.constants.append(numpy_helper.from_array(np.asarray(values, np.float32), name))
+        return name
+
+    def node(self, kind: str, inputs: Sequence[str], output: str, **attributes: Any) -> str:  # noqa: ANN401 - onnx takes anything
+        self.nodes.append(helper.make_node(kind, inputs, [output], name=f"{output}/{kind}", **attributes))
+        return output
+
+
+def build_graph(ensemble: Ensemble, feature_names: Sequence[str]) -> bytes:
+    """The graph of the fitted ensemble, as the bytes of model.onnx."""
+    width, build = len(feature_names), _Builder()
+    _members(build, ensemble, width)
+    _confidence(build, ensemble.calibration)
+    _disagreement(build)
+    _dissimilarity(build, ensemble)
+    columns = {"members": _COUNT}
     graph = helper.make_graph(
-        [node for part in converted for node in part.node] + list(_consensus_nodes(converted)),
+        build.nodes,
         "consensus",
         [helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, ["rows", width])],
-        [
-            helper.make_tensor_value_info("prob_long", TensorProto.FLOAT, ["rows", 1]),
-            helper.make_tensor_value_info("confidence", TensorProto.FLOAT, ["rows", 1]),
-            helper.make_tensor_value_info("members", TensorProto.FLOAT, ["rows", len(MEMBER_NAMES)]),
-        ],
-        initializer=[constant for part in converted for constant in part.initializer] + _consensus_constants(slope),
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["rows", columns.get(name, 1)]) for name in OUTPUTS],
+        initializer=build.constants,
     )
-    opsets = [helper.make_opsetid(domain, version) for domain, version in _OPSETS.items()]
-    whole = helper.make_model(graph, opset_imports=opsets, ir_version=_IR_VERSION, producer_name="tollgate")
-    model = Extractor(whole).extract_model([INPUT], list(OUTPUTS))  # leaves out what no output needs
-    model.producer_name, model.graph.name = whole.producer_name, graph.name  # which the extractor replaces by its own
+    opsets = [helper.make_opsetid(domain, version) for domain, version in OPSETS.items()]
+    model = helper.make_model(graph, opset_imports=opsets, ir_version=_IR_VERSION, producer_name="tollgate")
     helper.set_model_props(model, {FEATURE_NAMES_KEY: ",".join(feature_names)})
     onnx.checker.check_model(model, full_check=True)
     return bytes(model.SerializeToString(deterministic=True))
 
 
-def _converted(name: str, fitted: ClassifierMixin, width: int) -> onnx.GraphProto:
-    """The member's graph from `INPUT` to its label and its probabilities, every other name prefixed by the member's."""
-    model = convert_sklearn(
-        fitted,
-        name=name,
-        initial_types=[(INPUT, FloatTensorType([None, width]))],
-        target_opset=_OPSETS,
-        options={id(fitted): {"zipmap": False}},  # a plain matrix of probabilities, not a map for each row
+def node_count(graph: bytes) -> int:
+    """How many nodes the graph has."""
+    return len(onnx.load_model_from_string(graph).graph.node)
+
+
+def _members(build: _Builder, ensemble: Ensemble, width: int) -> None:
+    members = ensemble.members
+    _logistic(build, members.logistic)
+    boosting = _classifier_node(converted(members.boosting, width))
+    build.nodes.append(_regressor(boosting, "boosting_score", _rounded_down(members.boosting)))
+    build.node("Concat", ["logistic_score", "boosting_score"], "scores", axis=1)
+    build.node("Sigmoid", ["scores"], "scored")
+    build.nodes.append(_regressor(_classifier_node(converted(members.forest, width)), "forest_rise"))
+    build.node("Concat", ["scored", "forest_rise"], "members", axis=1)
+    build.node("ReduceMean", ["members"], "prob_long", axes=[1], keepdims=1)
+
+
+def _logistic(build: _Builder, logistic: Logistic) -> None:
+    mean, spread = logistic.scaler.mean_, logistic.scaler.scale_
+    weights = logistic.model.coef_[0] / spread
+    at = float(logistic.model.intercept_[0] - mean @ weights)
+    taken = INPUT
+    if logistic.clip_sigmas is not None:
+        least = build.constant("logistic_least", mean - logistic.clip_sigmas * spread)
+        most = build.constant("logistic_most", mean + logistic.clip_sigmas * spread)
+        taken = build.node("Min", [build.node("Max", [INPUT, least], "floored"), most], "clipped")
+    weights_name = build.constant("logistic_weights", weights[:, None])
+    build.node("Gemm", [taken, weights_name, build.constant("logistic_at", np.array([at]))], "logistic_score")
+
+
+def _confidence(build: _Builder, calibration: Calibration) -> None:
+    least, most = build.constant("least", PROBABILITY_MARGIN), build.constant("most", 1.0 - PROBABILITY_MARGIN)
+    one = build.constant("one", 1.0)
+    build.node("Clip", ["prob_long", least, most], "kept")
+    build.node("Div", ["kept", build.node("Sub", [one, "kept"], "other")], "odds")
+    build.node("Log", ["odds"], "log_odds")
+    if calibration.method == "temperature":
+        build.node("Mul", ["log_odds", build.constant("slope", calibration.slope)], "tempered")
+        build.node("Sigmoid", [build.node("Abs", ["tempered"], "strength")], "confidence")
+        return
+    slope = build.constant("slope", np.array([[calibration.slope]]))
+    bias = build.constant("bias", np.array([calibration.bias]))
+    rise = build.node("Sigmoid", [build.node("Gemm", ["log_odds", slope, bias], "calibrated")], "rise")
+    fall = build.node("Sub", [one, rise], "fall")
+    side = build.node("GreaterOrEqual", ["prob_long", build.constant("half", 0.5)], "favours_long")
+    build.node("Where", [side, rise, fall], "confidence")
+
+
+def _disagreement(build: _Builder) -> None:
+    centring = (np.eye(_COUNT) - 1.0 / _COUNT) / np.sqrt(_COUNT)
+    build.node("MatMul", ["members", build.constant("centring", centring)], "deviations")
+    build.node("ReduceL2", ["deviations"], "disagreement", axes=[1], keepdims=1)
+
+
+def _dissimilarity(build: _Builder, ensemble: Ensemble) -> None:
+    measure = ensemble.dissimilarity
+    weights = build.constant("dissimilarity_weights", measure.weights.T)
+    at = build.constant("dissimilarity_at", -measure.weights @ measure.mean)
+    build.node("ReduceL2", [build.node("Gemm", [INPUT, weights, at], "away")], "dissimilarity", axes=[1], keepdims=1)
+
+
+def _classifier_node(model: onnx.ModelProto) -> NodeProto:
+    return next(node for node in model.graph.node if node.op_type == "TreeEnsembleClassifier")
+
+
+def _regressor(classifier: NodeProto, output: str, thresholds: NDArray[np.float32] | None = None) -> NodeProto:
+    """The trees of a classifier as one node that gives the sum of the leaves' weights, shape [rows, 1].
+
+    Of two classes the converter writes the weights of the second alone, here a rise.
+    """
+    given = {attribute.name: helper.get_attribute_value(attribute) for attribute in classifier.attribute}
+    attributes = {name: values for name, values in given.items() if name.startswith("nodes_")}
+    if thresholds is not None:
+        attributes["nodes_values"] = thresholds
+    if "base_values" in given:
+        attributes["base_values"] = given["base_values"]
+    node: NodeProto = helper.make_node(
+        "TreeEnsembleRegressor",
+        [INPUT],
+        [output],
+        name=f"{output}/TreeEnsembleRegressor",
+        domain="ai.onnx.ml",
+        n_targets=1,
+        aggregate_function="SUM",
+        post_transform="NONE",
+        target_ids=given["class_ids"],
+        target_nodeids=given["class_nodeids"],
+        target_treeids=given["class_treeids"],
+        target_weights=given["class_weights"],
+        **attributes,
     )
-    return add_prefix_graph(model.graph, f"{name}/", rename_inputs=False)
+    node.attribute.sort(key=_attribute_name)  # the same bytes whatever the order in which they were made
+    return node
 
 
-def _consensus_nodes(converted: Sequence[onnx.GraphProto]) -> Iterator[onnx.NodeProto]:
-    node = helper.make_node
-    yield node("Concat", [part.output[1].name for part in converted], ["probabilities"], axis=1)
-    yield node("Gather", ["probabilities", "rises"], ["members"], axis=1)
-    yield node("ReduceMean", ["members"], ["prob_long"], axes=[1], keepdims=1)
-    yield node("Clip", ["prob_long", "least", "most"], ["kept"])
-    yield node("Sub", ["one", "kept"], ["other"])
-    yield node("Div", ["kept", "other"], ["ratio"])
-    yield node("Log", ["ratio"], ["log_odds"])
-    yield node("Mul", ["log_odds", "slope"], ["tempered"])
-    yield node("Abs", ["tempered"], ["strength"])
-    yield node("Sigmoid", ["strength"], ["confidence"])
+def _attribute_name(attribute: AttributeProto) -> str:
+    return str(attribute.name)
 
 
-def _consensus_constants(slope: float) -> list[onnx.TensorProto]:
-    numbers = {"least": PROBABILITY_MARGIN, "most": 1.0 - PROBABILITY_MARGIN, "one": 1.0, "slope": slope}
-    rises = np.arange(_RISE, len(MEMBER_NAMES) * _CLASSES, _CLASSES)
-    return [
-        numpy_helper.from_array(rises.astype(np.int64), "rises"),
-        *(numpy_helper.from_array(np.array(number, np.float32), name) for name, number in numbers.items()),
-    ]
+def _rounded_down(boosting: HistGradientBoostingClassifier) -> NDArray[np.float32]:
+    """The thresholds of all nodes in the converter's order, each the largest float32 not above it; 0 for leaves."""
+    nodes = np.concatenate([trees[0].nodes for trees in boosting._predictors])  # noqa: SLF001 # scikit-learn has no public view of its trees
+    exact = np.where(nodes["is_leaf"] != 0, 0.0, nodes["num_threshold"])
+    near = exact.astype(np.float32)
+    return np.where(near > exact, np.nextafter(near, np.float32(-np.inf)), near).astype(np.float32)
