@@ -52,7 +52,8 @@ class Running:
 
 
 def environment(**settings: str) -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if name in {"PATH", "HOME", "VIRTUAL_ENV", "LANG"}}
+    names = {"PATH", "PYTHONPATH", "HOME", "VIRTUAL_ENV", "LANG"}
+    kept = {name: value for name, value in os.environ.items() if name in names}
     return {**kept, "MODEL_LISTEN_ADDR": "127.0.0.1:0", **settings}
 
 

@@ -122,9 +122,9 @@ class ModelServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def RollbackModel(self, request, context):
-        """Serves the version that was active before, as ActivateModel does.
+        """Serves the version that was active before, as ActivateModel does; MODEL_NOT_FOUND when none was.
 
-        Errors: as ActivateModel; NOT_FOUND (MODEL_NOT_FOUND) when no version was active before.
+        Errors: as ActivateModel.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

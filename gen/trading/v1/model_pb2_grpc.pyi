@@ -53,9 +53,9 @@ class ModelServiceStub:
     UNAVAILABLE (MODEL_UNAVAILABLE: the change could not be recorded, and nothing was changed).
     """
     RollbackModel: _grpc.UnaryUnaryMultiCallable[_model_pb2.RollbackModelRequest, _model_pb2.RollbackModelResponse]
-    """Serves the version that was active before, as ActivateModel does.
+    """Serves the version that was active before, as ActivateModel does; MODEL_NOT_FOUND when none was.
 
-    Errors: as ActivateModel; NOT_FOUND (MODEL_NOT_FOUND) when no version was active before.
+    Errors: as ActivateModel.
     """
     SetShadowModel: _grpc.UnaryUnaryMultiCallable[_model_pb2.SetShadowModelRequest, _model_pb2.SetShadowModelResponse]
     """Attaches a version as the shadow: it sees every row that the active one sees and answers nobody;
@@ -109,9 +109,9 @@ class ModelServiceAsyncStub(ModelServiceStub):
     UNAVAILABLE (MODEL_UNAVAILABLE: the change could not be recorded, and nothing was changed).
     """
     RollbackModel: _aio.UnaryUnaryMultiCallable[_model_pb2.RollbackModelRequest, _model_pb2.RollbackModelResponse]  # type: ignore[assignment]
-    """Serves the version that was active before, as ActivateModel does.
+    """Serves the version that was active before, as ActivateModel does; MODEL_NOT_FOUND when none was.
 
-    Errors: as ActivateModel; NOT_FOUND (MODEL_NOT_FOUND) when no version was active before.
+    Errors: as ActivateModel.
     """
     SetShadowModel: _aio.UnaryUnaryMultiCallable[_model_pb2.SetShadowModelRequest, _model_pb2.SetShadowModelResponse]  # type: ignore[assignment]
     """Attaches a version as the shadow: it sees every row that the active one sees and answers nobody;
@@ -192,9 +192,9 @@ class ModelServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _model_pb2.RollbackModelRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_model_pb2.RollbackModelResponse, _abc.Awaitable[_model_pb2.RollbackModelResponse]]:
-        """Serves the version that was active before, as ActivateModel does.
+        """Serves the version that was active before, as ActivateModel does; MODEL_NOT_FOUND when none was.
 
-        Errors: as ActivateModel; NOT_FOUND (MODEL_NOT_FOUND) when no version was active before.
+        Errors: as ActivateModel.
         """
 
     @_abc_1.abstractmethod
