@@ -23,15 +23,17 @@ RUN python -m compileall -q /app \
  && printf '#!/opt/venv/bin/python\nimport sys\nfrom gateway.cli import main\nsys.exit(main())\n' > /usr/local/bin/tollgate \
  && chmod +x /usr/local/bin/tollgate
 USER tollgate
-ENV GATEWAY_LISTEN_ADDR=0.0.0.0:15051 JOURNAL_PATH=/var/lib/tollgate/journal.sqlite3 TOLLGATE_ADDR=127.0.0.1:15051
+ENV GATEWAY_LISTEN_ADDR=0.0.0.0:15051 JOURNAL_PATH=/var/lib/tollgate/journal.sqlite3 TOLLGATE_ADDR=127.0.0.1:15051 TOLLGATE_MODEL_ADDR=model-service:15052
 VOLUME /var/lib/tollgate
 CMD ["python", "-m", "gateway"]
 
 FROM base AS model-service
 COPY inference inference
-RUN python -m compileall -q /app
+# The folder of the record of what serves must be the user's own before a volume is mounted on it.
+RUN python -m compileall -q /app && install -d -o tollgate -g tollgate /var/lib/tollgate
 USER tollgate
-ENV MODEL_LISTEN_ADDR=0.0.0.0:15052
+ENV MODEL_LISTEN_ADDR=0.0.0.0:15052 MODEL_STATE_PATH=/var/lib/tollgate/models.json
+VOLUME /var/lib/tollgate
 CMD ["python", "-m", "inference"]
 
 FROM base AS simulator

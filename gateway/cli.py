@@ -1,6 +1,6 @@
 """`tollgate`: the operator's command line.
 
-Exit codes: 0 done and well; 1 refused, or the journal is broken; 2 wrong usage; 3 no gateway answers.
+Exit codes: 0 done and well; 1 refused, or the journal is broken; 2 wrong usage; 3 nobody answers.
 """
 
 import argparse
@@ -9,16 +9,21 @@ import pwd
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from gateway import __version__
+from gateway.cli_models import add_models
 from gateway.doctor import Diagnosis, JournalUnusableError, copy, diagnose
-from gateway.rpc.cli_client import CallFailedError, CliClient, Reply
-from gateway.settings import default_cli_addr, default_journal_path
+from gateway.rpc.cli_calls import CallFailedError, Connection, Reply
+from gateway.rpc.cli_client import CliClient
+from gateway.rpc.models_client import ModelsClient
+from gateway.settings import default_cli_addr, default_journal_path, default_models_addr
 
 DONE: Final = 0
 REFUSED: Final = 1
 UNREACHABLE: Final = 3
+
+ClientT = TypeVar("ClientT", bound=Connection)
 
 ORDERS_MAX: Final = 200
 """What one page of the gateway's list holds."""
@@ -34,13 +39,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser(address: str, journal: Path) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="tollgate",
-        description="Looks after a Tollgate gateway.",
-        epilog="Exit codes: 0 done and well; 1 refused, or the journal is broken; 2 wrong usage; 3 no gateway answers.",
+        description="Looks after a Tollgate gateway and its model.",
+        epilog="Exit codes: 0 done and well; 1 refused, or the journal is broken; 2 wrong usage; 3 nobody answers.",
     )
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(required=True, metavar="command")
     _add_calls(commands, address)
     _add_journal_commands(commands, journal)
+    add_models(commands, default_models_addr(), _user(), lambda options, ask: _run_call(options, ModelsClient, ask))
     return parser
 
 
@@ -51,7 +57,7 @@ def _add_calls(commands: "argparse._SubParsersAction[argparse.ArgumentParser]", 
         command = commands.add_parser(name, help=what, description=what)
         command.add_argument("--addr", default=address, help="the gateway, host:port (TOLLGATE_ADDR) [%(default)s]")
         command.add_argument("--json", action="store_true", help="print the answer as JSON")
-        command.set_defaults(run=lambda options: _run_call(options, ask))
+        command.set_defaults(run=lambda options: _run_call(options, CliClient, ask))
         return command
 
     call("status", "whether the gateway and its parts are well", lambda client, _: client.status())
@@ -94,9 +100,13 @@ def _add_journal_commands(commands: "argparse._SubParsersAction[argparse.Argumen
     backup.add_argument("target", metavar="DEST", type=Path, help="the new file")
 
 
-def _run_call(options: argparse.Namespace, ask: Callable[[CliClient, argparse.Namespace], Reply]) -> int:
+def _run_call(
+    options: argparse.Namespace,
+    connect: Callable[[str], ClientT],
+    ask: Callable[[ClientT, argparse.Namespace], Reply],
+) -> int:
     try:
-        with CliClient(options.addr) as client:
+        with connect(options.addr) as client:
             reply = ask(client, options)
     except CallFailedError as failure:
         print(f"tollgate: {failure}", file=sys.stderr)

@@ -318,6 +318,11 @@ def default_cli_addr() -> str:
     return os.environ.get("TOLLGATE_ADDR", "127.0.0.1:8000")
 
 
+def default_models_addr() -> str:
+    """Where `tollgate models` finds the model service: TOLLGATE_MODEL_ADDR, else Envoy's port on this machine."""
+    return os.environ.get("TOLLGATE_MODEL_ADDR", "127.0.0.1:9000")
+
+
 def default_journal_path() -> Path:
     """Where `tollgate doctor` finds the journal: JOURNAL_PATH, else the gateway's default."""
     return Path(os.environ.get("JOURNAL_PATH", "") or "var/journal.sqlite3")

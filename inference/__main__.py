@@ -7,6 +7,7 @@ import sys
 import uvloop
 
 from inference.core.card import CardFaultError
+from inference.core.registry import StateFaultError
 from inference.rpc.server import AddressTakenError
 from inference.settings import SettingsFaultError, help_text, read_settings
 from inference.wiring import build, open_log
@@ -19,7 +20,7 @@ async def serve() -> int:
         settings = read_settings()
         log = open_log(settings.log_level)
         server = build(settings, log)
-    except (SettingsFaultError, CardFaultError, AddressTakenError) as fault:
+    except (SettingsFaultError, CardFaultError, StateFaultError, AddressTakenError) as fault:
         log.error("start_refused", reason=str(fault))  # noqa: TRY400 # the sentence says it; a traceback would not
         return 2
     stop = asyncio.Event()

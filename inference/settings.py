@@ -36,6 +36,7 @@ class Settings:
     models_dir: Path
     model_name: str
     model_version: str | None
+    model_state_path: Path
     log_level: str
     drain_seconds: float
     rows_max: int
@@ -62,7 +63,7 @@ def _name(text: str) -> str:
 
 def _version(text: str) -> str | None:
     if text and not re.fullmatch(r"[0-9]{8}_[0-9]{6}", text):
-        raise ValueError("must be a folder's name YYYYMMDD_HHMMSS, or unset for the newest")
+        raise ValueError("must be a folder's name YYYYMMDD_HHMMSS, or unset")
     return text or None
 
 
@@ -113,8 +114,17 @@ SETTINGS: Mapping[str, Setting] = {
         name="MODEL_VERSION",
         default="",
         unit="YYYYMMDD_HHMMSS",
-        meaning="The version that is served; unset: the newest one.",
+        meaning="The version that is served from the start, recorded as a change when another one was active; "
+        "unset: the active version of MODEL_STATE_PATH, else the newest one that passes its gates.",
         read=_version,
+    ),
+    "model_state_path": Setting(
+        name="MODEL_STATE_PATH",
+        default="var/models.json",
+        unit="path",
+        meaning="The file that says which version is active, previous and shadow; what changed stands beside it in "
+        "a file ending in .audit.jsonl. Made at the first change; one that cannot be read stops the start.",
+        read=Path,
     ),
     "log_level": Setting(
         name="LOG_LEVEL",

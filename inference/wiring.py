@@ -2,15 +2,19 @@
 
 import logging
 import sys
+from datetime import UTC, datetime
 
 import structlog
 from structlog.typing import EventDict, FilteringBoundLogger
 
 from inference import __version__
-from inference.adapters.model_onnx import load_ensemble
+from inference.adapters.model_folder import ModelFolder
+from inference.adapters.model_state import StateFiles
+from inference.registry import Registry
 from inference.rpc.errors import Boundary
 from inference.rpc.server import Limits, ModelServer, build_server
 from inference.settings import Settings
+from inference.start import open_serving
 
 
 def open_log(level: str) -> FilteringBoundLogger:
@@ -37,11 +41,15 @@ def _capital_level(_: object, __: str, event: EventDict) -> EventDict:
 
 
 def build(settings: Settings, log: FilteringBoundLogger) -> ModelServer:
-    """The service of the settings. Raises CardFaultError or AddressTakenError when it must not start."""
-    ensemble = load_ensemble(settings.models_dir, settings.model_name, settings.model_version)
-    card = ensemble.card
+    """The service of the settings.
+
+    Raises CardFaultError, StateFaultError or AddressTakenError when it must not start.
+    """
+    store = ModelFolder(settings.models_dir, settings.model_name)
+    records = StateFiles(settings.model_state_path, settings.model_name)
+    opening = open_serving(store=store, records=records, chosen=settings.model_version, now=_now, log=log)
     server = build_server(
-        ensemble=ensemble,
+        registry=Registry(store=store, records=records, opening=opening, now=_now, log=log),
         boundary=Boundary(log),
         limits=Limits(
             rows_max=settings.rows_max,
@@ -51,5 +59,18 @@ def build(settings: Settings, log: FilteringBoundLogger) -> ModelServer:
         version=__version__,
         listen_addr=settings.listen_addr,
     )
-    log.info("model_loaded", model=card.name, version=card.version, sha256=card.sha256, description=card.description)
+    card = opening.serving.ensemble.card
+    log.info(
+        "model_loaded",
+        model=card.name,
+        version=card.version,
+        sha256=card.sha256,
+        description=card.description,
+        previous=opening.state.previous,
+        shadow=opening.state.shadow,
+    )
     return server
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

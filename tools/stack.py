@@ -200,6 +200,7 @@ class Stack:
         given = {**os.environ, "PYTHONUNBUFFERED": "1", **self.env}
         given.setdefault("MARKET_DATA", "simulated")
         given.setdefault("JOURNAL_PATH", str(self.state_dir / "journal.sqlite3"))
+        given.setdefault("MODEL_STATE_PATH", str(self.state_dir / "models.json"))
         given["GATEWAY_LISTEN_ADDR"] = f"127.0.0.1:{self.ports.gateway_grpc}"
         given["MODEL_LISTEN_ADDR"] = f"127.0.0.1:{self.ports.model_grpc}"
         given["MODEL_SERVICE_ADDR"] = f"127.0.0.1:{self.ports.model_grpc}"
@@ -316,7 +317,9 @@ def main() -> int:
     """The command line."""
     parser = argparse.ArgumentParser(description="Run all of Tollgate on this machine.")
     parser.add_argument("command", choices=["run"])
-    parser.add_argument("--state-dir", type=pathlib.Path, default=ROOT / "var", help="journal and rendered files")
+    parser.add_argument(
+        "--state-dir", type=pathlib.Path, default=ROOT / "var", help="journal, what serves, and rendered files"
+    )
     for name, port in Ports().items():
         parser.add_argument(
             f"--{name.replace('_', '-')}", type=int, default=port, metavar="PORT", help=f"default {port}"

@@ -1,14 +1,5 @@
 """What `tollgate` asks of a running gateway, over gRPC, told in lines for a person or as JSON."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from types import TracebackType
-from typing import Final, Self, TypeVar, cast
-
-import grpc
-from google.protobuf.json_format import MessageToJson
-from google.protobuf.message import DecodeError, Message
-from google.rpc import error_details_pb2, status_pb2
 from trading.v1 import (
     risk_pb2,
     risk_pb2_grpc,
@@ -18,124 +9,56 @@ from trading.v1 import (
     trade_pb2_grpc,
 )
 
-DEADLINE_SECONDS: Final = 5.0
-"""How long a call may take; every one of them answers in milliseconds or not at all."""
-
-_DETAILS_KEY: Final = "grpc-status-details-bin"
-
-RequestT = TypeVar("RequestT", bound=Message)
-ResponseT = TypeVar("ResponseT", bound=Message)
+from gateway.rpc.cli_calls import Connection, Reply, reply
 
 
-class CallFailedError(Exception):
-    """The gateway refused the call, or did not answer; the message says which, with the reason where there is one."""
-
-    def __init__(self, message: str, *, answered: bool) -> None:
-        super().__init__(message)
-        self.answered = answered
-        """True when the gateway itself said no."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reply:
-    """An answer in both forms."""
-
-    lines: Sequence[str]
-    json: str
-
-
-class CliClient:
+class CliClient(Connection):
     """A connection to one gateway; every method raises CallFailedError."""
 
-    def __init__(self, address: str) -> None:
-        self._address = address
-        self._channel = grpc.insecure_channel(address)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._channel.close()
+    part = "gateway"
+    setting = "TOLLGATE_ADDR"
 
     def status(self) -> Reply:
         """The health of the gateway and its parts."""
-        stub = system_pb2_grpc.SystemServiceStub(self._channel)
-        health = self._call(stub.GetHealth, system_pb2.GetHealthRequest())
+        stub = system_pb2_grpc.SystemServiceStub(self.channel)
+        health = self.call(stub.GetHealth, system_pb2.GetHealthRequest())
         lines = [
             f"gateway   {_ok(health.ok)}, {health.mode}, version {health.version}",
             f"model     {_ok(health.model.ok)}, version {health.model.version or 'not known'}",
             f"market    {_ok(health.market_data.ok)}, {health.market_data.source}, {health.market_data.age_ms} ms old",
             f"journal   {_ok(health.journal.ok)}, {health.journal.records} records",
         ]
-        return _reply(health, [*lines, *_risk_lines(health.risk)])
+        return reply(health, [*lines, *_risk_lines(health.risk)])
 
     def orders(self, limit: int) -> Reply:
         """The newest orders."""
-        stub = trade_pb2_grpc.TradeServiceStub(self._channel)
-        page = self._call(stub.ListOrders, trade_pb2.ListOrdersRequest(page_size=limit))
-        return _reply(page, [_order_line(order) for order in page.orders] or ["no orders"])
+        stub = trade_pb2_grpc.TradeServiceStub(self.channel)
+        page = self.call(stub.ListOrders, trade_pb2.ListOrdersRequest(page_size=limit))
+        return reply(page, [_order_line(order) for order in page.orders] or ["no orders"])
 
     def order(self, key: str) -> Reply:
         """One order, with what was adjusted, filled or refused."""
-        stub = trade_pb2_grpc.TradeServiceStub(self._channel)
-        found = self._call(stub.GetOrder, trade_pb2.GetOrderRequest(idempotency_key=key))
-        return _reply(found, _order_lines(found.order))
+        stub = trade_pb2_grpc.TradeServiceStub(self.channel)
+        found = self.call(stub.GetOrder, trade_pb2.GetOrderRequest(idempotency_key=key))
+        return reply(found, _order_lines(found.order))
 
     def halt(self, actor: str, reason: str) -> Reply:
         """Refuse every new order."""
-        stub = risk_pb2_grpc.RiskServiceStub(self._channel)
-        moved = self._call(stub.Halt, risk_pb2.HaltRequest(actor=actor, reason=reason))
-        return _reply(moved, [moved.message, *_risk_lines(moved.risk)])
+        stub = risk_pb2_grpc.RiskServiceStub(self.channel)
+        moved = self.call(stub.Halt, risk_pb2.HaltRequest(actor=actor, reason=reason))
+        return reply(moved, [moved.message, *_risk_lines(moved.risk)])
 
     def resume(self, actor: str, reason: str) -> Reply:
         """Lift a halt."""
-        stub = risk_pb2_grpc.RiskServiceStub(self._channel)
-        moved = self._call(stub.Resume, risk_pb2.ResumeRequest(actor=actor, reason=reason))
-        return _reply(moved, [moved.message, *_risk_lines(moved.risk)])
+        stub = risk_pb2_grpc.RiskServiceStub(self.channel)
+        moved = self.call(stub.Resume, risk_pb2.ResumeRequest(actor=actor, reason=reason))
+        return reply(moved, [moved.message, *_risk_lines(moved.risk)])
 
     def reset(self, actor: str, reason: str) -> Reply:
         """Lift the drawdown lock."""
-        stub = risk_pb2_grpc.RiskServiceStub(self._channel)
-        moved = self._call(stub.Reset, risk_pb2.ResetRequest(actor=actor, reason=reason))
-        return _reply(moved, [moved.message, *_risk_lines(moved.risk)])
-
-    def _call(self, method: Callable[..., ResponseT], request: Message) -> ResponseT:
-        try:
-            return method(request, timeout=DEADLINE_SECONDS)
-        except grpc.RpcError as error:
-            raise _failure(cast("grpc.Call", error), self._address) from error  # what a stub raises is both
-
-
-def _failure(error: grpc.Call, address: str) -> CallFailedError:
-    """The gateway's own reason where it gave one, else what the channel says."""
-    info = _error_info(error)
-    if info is not None:
-        return CallFailedError(f"{info.reason}: {error.details()}", answered=True)
-    code = error.code()
-    if code in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED}:
-        return CallFailedError(
-            f"No gateway answers at {address} ({code.name}). Is it running? Name another with --addr or TOLLGATE_ADDR.",
-            answered=False,
-        )
-    return CallFailedError(f"{code.name}: {error.details()}", answered=True)
-
-
-def _error_info(error: grpc.Call) -> error_details_pb2.ErrorInfo | None:
-    details = dict(error.trailing_metadata() or ()).get(_DETAILS_KEY)
-    if not isinstance(details, bytes):
-        return None
-    info = error_details_pb2.ErrorInfo()
-    try:
-        packed = status_pb2.Status.FromString(details).details
-        return info if any(detail.Unpack(info) for detail in packed) else None
-    except DecodeError:
-        return None
-
-
-def _reply(message: Message, lines: Sequence[str]) -> Reply:
-    return Reply(lines=lines, json=MessageToJson(message, always_print_fields_with_no_presence=True))
+        stub = risk_pb2_grpc.RiskServiceStub(self.channel)
+        moved = self.call(stub.Reset, risk_pb2.ResetRequest(actor=actor, reason=reason))
+        return reply(moved, [moved.message, *_risk_lines(moved.risk)])
 
 
 def _ok(good: bool) -> str:

@@ -5,22 +5,35 @@ unknown or mistyped key is named at once. docs/card.schema.json is generated fro
 enough to be served is for inference/core/gates.py to say.
 """
 
+from datetime import datetime
 from typing import Annotated, Literal
 
 from annotated_types import Ge, Gt, Le, Len, Lt
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from inference.core.features import KNOWN
 from inference.core.labels import LabelSpec
 
+
+def _of_the_calendar(moment: str) -> str:
+    datetime.fromisoformat(moment)  # raises ValueError for a 31st of February, which the pattern lets pass
+    return moment
+
+
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Share = Annotated[float, Ge(0), Le(1)]
-Moment = Annotated[str, Field(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z$")]
+Moment = Annotated[
+    str,
+    Field(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z$"),
+    AfterValidator(_of_the_calendar),
+]
 """UTC, ISO 8601, whole seconds."""
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Version = Annotated[str, Field(pattern=r"^[0-9]{8}_[0-9]{6}$")]
 
 _FAULTS_MAX = 20
+_DAY_MS = 86_400_000
+_TIME_MS_MAX = 253_402_300_799_000  # the last second of the year 9999: what a date can say
 
 
 class CardFaultError(Exception):
@@ -251,6 +264,17 @@ class Card(_Part):
     def horizon_seconds(self) -> int:
         """How far ahead it predicts."""
         return self.label.horizon_bars * self.bar_seconds
+
+    @property
+    def expire_ms(self) -> int | None:
+        """From when it is too old to be served, milliseconds since 1970 UTC; None when it does not age.
+
+        It ages from the end of its data: the last row that its calibration was fitted to.
+        """
+        if self.max_age_days is None:
+            return None
+        end_ms = datetime.fromisoformat(self.calibrating.end).timestamp() * 1000
+        return int(min(end_ms + self.max_age_days * _DAY_MS, _TIME_MS_MAX))
 
 
 class GraphFacts(_Part):

@@ -49,6 +49,10 @@ class Scores:
     dissimilarity: NDArray[np.float32]
 
 
+class ScoringFailedError(Exception):
+    """A graph that could not be run over the rows."""
+
+
 class Ensemble(Protocol):
     """A loaded model."""
 
@@ -58,7 +62,7 @@ class Ensemble(Protocol):
         ...
 
     def score(self, rows: Rows) -> Scores:
-        """What it says of the rows, which `assemble_rows` made."""
+        """What it says of the rows, which `assemble_rows` made. Raises ScoringFailedError."""
         ...
 
 

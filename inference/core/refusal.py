@@ -21,13 +21,14 @@ class Reason(Enum):
     NON_FINITE = "NON_FINITE"
     MODEL_NOT_FOUND = "MODEL_NOT_FOUND"
     BODY_TOO_LARGE = "BODY_TOO_LARGE"
+    MODEL_UNFIT = "MODEL_UNFIT"
     MODEL_UNAVAILABLE = "MODEL_UNAVAILABLE"
     INTERNAL_ERROR = "INTERNAL_ERROR"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refused:
-    """A call that got no prediction.
+    """A call that was not answered.
 
     `message` says what did not happen, then what to do. `fields` are the paths of the
     request's faulty fields with what is wrong with each. `metadata` carries the limit and the value.
@@ -44,12 +45,12 @@ def shown(text: str) -> str:
     return text[:_SHOWN_MAX].encode("utf-8", errors="backslashreplace").decode("utf-8")
 
 
-def invalid_field(path: str, fault: str, **metadata: str) -> Refused:
-    """The refusal of one field: its path and what is wrong with it."""
+def invalid_field(path: str, fault: str, *, undone: str = "predicted", **metadata: str) -> Refused:
+    """The refusal of one field: its path and what is wrong with it. `undone` is what the call would have done."""
     path = shown(path)
     return Refused(
         reason=Reason.INVALID_FIELD,
-        message=f"Nothing was predicted: {path or 'the request'} {fault}. Mend it and send again.",
+        message=f"Nothing was {undone}: {path or 'the request'} {fault}. Mend it and send again.",
         fields=((path, fault),),
         metadata={"field": path, **metadata},
     )

@@ -15,6 +15,8 @@ from inference.core.refusal import Reason, Refused, invalid_field, shown
 
 PLATFORM = "onnxruntime_onnx"
 SERVER_NAME = "tollgate"
+SHADOW = "shadow"
+"""The request's parameter that asks for what the shadow says."""
 
 _RAW_TYPES: Mapping[str, np.dtype[np.floating]] = {"FP32": np.dtype("<f4"), "FP64": np.dtype("<f8")}
 _MATRIX_DIMENSIONS = 2
@@ -74,21 +76,55 @@ def wanted_outputs(request: oip.ModelInferRequest) -> Sequence[str] | Refused:
     return names
 
 
-def infer_response(scores: Scores, outputs: Sequence[str], card: Card, request_id: str) -> oip.ModelInferResponse:
-    """The scores as the wanted tensors, in raw little-endian FP32."""
-    response = oip.ModelInferResponse(model_name=card.name, model_version=card.version, id=request_id)
+def answer_template(card: Card) -> oip.ModelInferResponse:
+    """What every answer of a model says alike: who it is, and how its numbers are to be taken."""
+    response = oip.ModelInferResponse(model_name=card.name, model_version=card.version)
     response.parameters["horizon_seconds"].int64_param = card.horizon_seconds
-    for name in outputs:
-        values: NDArray[np.float32] = getattr(scores, name)
-        response.outputs.add(name=name, datatype="FP32", shape=values.shape)
-        response.raw_output_contents.append(values.tobytes())
+    response.parameters["bar_seconds"].int64_param = card.bar_seconds
+    response.parameters["market"].string_param = card.market
+    if card.expire_ms is not None:
+        response.parameters["expire_ms"].int64_param = card.expire_ms
     return response
+
+
+def infer_response(
+    template: oip.ModelInferResponse, scores: Scores, outputs: Sequence[str], request_id: str
+) -> oip.ModelInferResponse:
+    """The scores as the wanted tensors, in raw little-endian FP32."""
+    response = oip.ModelInferResponse()
+    response.CopyFrom(template)
+    response.id = request_id
+    for name in outputs:
+        _add_output(response, name, getattr(scores, name))
+    return response
+
+
+def add_shadow(response: oip.ModelInferResponse, version: str, scores: Scores) -> None:
+    """Adds what the shadow says of the same rows."""
+    response.parameters["shadow_version"].string_param = version
+    _add_output(response, "shadow_prob_long", scores.prob_long)
+    _add_output(response, "shadow_confidence", scores.confidence)
+
+
+def _add_output(response: oip.ModelInferResponse, name: str, values: NDArray[np.float32]) -> None:
+    response.outputs.add(name=name, datatype="FP32", shape=values.shape)
+    response.raw_output_contents.append(values.tobytes())
+
+
+def wants_shadow(request: oip.ModelInferRequest) -> bool | Refused:
+    """Whether the request asks for what the shadow says."""
+    if SHADOW not in request.parameters:
+        return False
+    asked = request.parameters[SHADOW]
+    if asked.WhichOneof("parameter_choice") != "bool_param":
+        return invalid_field(f"parameters.{SHADOW}", "is not a truth value")
+    return asked.bool_param
 
 
 def metadata_response(card: Card) -> oip.ModelMetadataResponse:
     """What the model takes and gives."""
     tensor = oip.ModelMetadataResponse.TensorMetadata
-    widths = {"prob_long": 1, "confidence": 1, "members": len(card.members)}
+    widths = dict.fromkeys(OUTPUTS, 1) | {"members": len(card.members)}
     return oip.ModelMetadataResponse(
         name=card.name,
         versions=[card.version],
@@ -112,28 +148,16 @@ def predict_response(scores: Scores, card: Card) -> model_pb2.PredictResponse:
         confidence=float(scores.confidence[0, 0]),
         model_version=card.version,
         members=dict(zip(card.members, scores.members[0].tolist(), strict=True)),
+        disagreement=float(scores.disagreement[0, 0]),
+        dissimilarity=float(scores.dissimilarity[0, 0]),
     )
 
 
-def model_info(card: Card) -> model_pb2.ModelInfo:
-    """What the card says, for the list of models."""
-    return model_pb2.ModelInfo(
-        name=card.name,
-        version=card.version,
-        description=card.description,
-        features=[model_pb2.FeatureInfo(name=feature.name, unit=feature.unit) for feature in card.features],
-        label=card.label,
-        horizon_seconds=card.horizon_seconds,
-        data_source=card.data_source,
-        training_start=card.training_start,
-        training_end=card.training_end,
-        sha256=card.sha256,
-        calibration=card.calibration,
-    )
+def contract_violation(message: Message, *, undone: str = "predicted") -> Refused | None:
+    """The first rule of the contract that the message breaks; all of them stand in `fields`.
 
-
-def contract_violation(message: Message) -> Refused | None:
-    """The first rule of the contract that the message breaks; all of them stand in `fields`."""
+    `undone` is what the call would have done.
+    """
     violations = protovalidate.collect_violations(message)
     if not violations:
         return None
@@ -142,13 +166,13 @@ def contract_violation(message: Message) -> Refused | None:
     if violations[0].proto.rule_id != "double.finite":
         return Refused(
             reason=Reason.INVALID_FIELD,
-            message=f"Nothing was predicted: {path} {fault}. Mend it and send again.",
+            message=f"Nothing was {undone}: {path} {fault}. Mend it and send again.",
             fields=fields,
             metadata={"field": path},
         )
     return Refused(
         reason=Reason.NON_FINITE,
-        message=f"Nothing was predicted: {path} is not finite. Send a number.",
+        message=f"Nothing was {undone}: {path} is not finite. Send a number.",
         fields=fields,
         metadata={"feature": path.rpartition(".")[2]},
     )

@@ -53,6 +53,7 @@ STATUSES: Mapping[Reason, WireStatus] = MappingProxyType(
         Reason.NON_FINITE: WireStatus(grpc.StatusCode.INVALID_ARGUMENT),
         Reason.MODEL_NOT_FOUND: WireStatus(grpc.StatusCode.NOT_FOUND),
         Reason.BODY_TOO_LARGE: WireStatus(grpc.StatusCode.RESOURCE_EXHAUSTED, http=413),
+        Reason.MODEL_UNFIT: WireStatus(grpc.StatusCode.FAILED_PRECONDITION, http=422),
         Reason.MODEL_UNAVAILABLE: WireStatus(grpc.StatusCode.UNAVAILABLE),
         Reason.INTERNAL_ERROR: WireStatus(grpc.StatusCode.INTERNAL),
     }
@@ -60,7 +61,7 @@ STATUSES: Mapping[Reason, WireStatus] = MappingProxyType(
 
 _DRAINING = Refused(
     reason=Reason.MODEL_UNAVAILABLE,
-    message="Nothing was predicted: the model service is shutting down. Send again in a moment.",
+    message="Nothing was answered: the model service is shutting down. Send again in a moment.",
 )
 
 
@@ -139,7 +140,7 @@ class Boundary:
             self._log.exception("internal_error", call=call, incident=incident, request_id=request_id)
             return Refused(
                 reason=Reason.INTERNAL_ERROR,
-                message=f"Nothing was predicted: the fault is ours. Give the operator the incident id {incident}.",
+                message=f"Nothing was answered: the fault is ours. Give the operator the incident id {incident}.",
                 metadata={"incident": incident},
             )
         finally:

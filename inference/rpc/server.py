@@ -8,9 +8,11 @@ from grpc_reflection.v1alpha import reflection
 from open_inference import grpc_predict_v2_pb2, grpc_predict_v2_pb2_grpc
 from trading.v1 import json_edge_pb2, json_edge_pb2_grpc, model_pb2, model_pb2_grpc
 
-from inference.core.consensus import Ensemble
+from inference.registry import Registry
 from inference.rpc.errors import Boundary
-from inference.rpc.servicers import InferenceServicer, ModelJsonEdgeServicer, ModelServicer, Scoring
+from inference.rpc.infer import InferenceServicer
+from inference.rpc.scoring import Scoring
+from inference.rpc.servicers import ModelJsonEdgeServicer, ModelServicer
 
 SERVICES = (
     grpc_predict_v2_pb2.DESCRIPTOR.services_by_name["GRPCInferenceService"].full_name,
@@ -40,9 +42,16 @@ class ModelServer:
     """A served model. `port` is the one that was taken."""
 
     def __init__(
-        self, *, server: grpc.aio.Server, health_servicer: health.aio.HealthServicer, boundary: Boundary, port: int
+        self,
+        *,
+        server: grpc.aio.Server,
+        health_servicer: health.aio.HealthServicer,
+        boundary: Boundary,
+        registry: Registry,
+        port: int,
     ) -> None:
         self._server = server
+        self._registry = registry
         self._health = health_servicer
         self._boundary = boundary
         self.port = port
@@ -58,16 +67,23 @@ class ModelServer:
         await self._health.enter_graceful_shutdown()
         drained = await self._boundary.drain(drain_seconds)
         await self._server.stop(_CLOSE_SECONDS if drained else 0.0)
+        await self._registry.settle()
         return drained
 
 
 def build_server(
-    *, ensemble: Ensemble, boundary: Boundary, limits: Limits, version: str, listen_addr: str
+    *, registry: Registry, boundary: Boundary, limits: Limits, version: str, listen_addr: str
 ) -> ModelServer:
     """The server with all its services, listening but not yet serving. Raises AddressTakenError."""
     server = grpc.aio.server(maximum_concurrent_rpcs=limits.calls_max, options=_options(limits))
-    scoring = Scoring(ensemble)
-    models = ModelServicer(scoring=scoring, boundary=boundary, version=version)
+    scoring = Scoring(registry)
+    models = ModelServicer(
+        registry=registry,
+        scoring=scoring,
+        boundary=boundary,
+        message_bytes_max=limits.message_bytes_max,
+        version=version,
+    )
     inference = InferenceServicer(scoring=scoring, boundary=boundary, rows_max=limits.rows_max, version=version)
     health_servicer = health.aio.HealthServicer()
     grpc_predict_v2_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(inference, server)
@@ -81,7 +97,7 @@ def build_server(
         port = server.add_insecure_port(listen_addr)
     except RuntimeError as fault:
         raise AddressTakenError(f"cannot listen on {listen_addr}") from fault
-    return ModelServer(server=server, health_servicer=health_servicer, boundary=boundary, port=port)
+    return ModelServer(server=server, health_servicer=health_servicer, boundary=boundary, registry=registry, port=port)
 
 
 def _options(limits: Limits) -> list[tuple[str, int]]:

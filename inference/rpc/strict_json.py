@@ -19,7 +19,7 @@ from inference.core.refusal import Reason, Refused, invalid_field
 Request = TypeVar("Request", bound=Message)
 
 BODY_BYTES_MAX = 65_536
-"""A prediction's body is about 100 bytes; this leaves room for the most features that the contract allows."""
+"""A body is about 100 bytes; this leaves room for the most features and the longest reason of the contract."""
 
 _NUMBER_TEXT = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?|-?Infinity|NaN")
 _FAILED_FIELD = re.compile(r"Failed to parse (\w+) field")
@@ -34,12 +34,12 @@ class _DuplicateFieldError(ValueError):
         self.name = name
 
 
-def parse_strictly(body: bytes, message: Request) -> Request | Refused:
-    """Fills the message from the body, or says what is wrong with the body."""
+def parse_strictly(body: bytes, message: Request, *, undone: str = "predicted") -> Request | Refused:
+    """Fills the message from the body, or says what is wrong with it. `undone` is what the call would have done."""
     if len(body) > BODY_BYTES_MAX:
         return Refused(
             reason=Reason.BODY_TOO_LARGE,
-            message=f"Nothing was predicted: the body has {len(body)} bytes, more than {BODY_BYTES_MAX}. Send less.",
+            message=f"Nothing was {undone}: the body has {len(body)} bytes, more than {BODY_BYTES_MAX}. Send less.",
             metadata={"limit": str(BODY_BYTES_MAX), "value": str(len(body))},
         )
     try:
@@ -51,26 +51,26 @@ def parse_strictly(body: bytes, message: Request) -> Request | Refused:
             parse_int=_number,
         )
     except _DuplicateFieldError as fault:
-        return invalid_field(fault.name, "appears twice")
+        return invalid_field(fault.name, "appears twice", undone=undone)
     except (ValueError, RecursionError):
-        return invalid_field("", "is not JSON")
-    return _parse_object(raw, message)
+        return invalid_field("", "is not JSON", undone=undone)
+    return _parse_object(raw, message, undone)
 
 
-def _parse_object(raw: object, message: Request) -> Request | Refused:
+def _parse_object(raw: object, message: Request, undone: str) -> Request | Refused:
     if not isinstance(raw, dict):
-        return invalid_field("", "is not a JSON object")
+        return invalid_field("", "is not a JSON object", undone=undone)
     fields: Sequence[Any] = message.DESCRIPTOR.fields  # the stubs know two kinds of the same descriptor
     known = {name: field for field in fields for name in (field.name, field.json_name)}
     for name, value in raw.items():
         if name not in known:
-            return invalid_field(name, "is not a field of the request")
+            return invalid_field(name, "is not a field of the request", undone=undone)
         if path := _unreadable_number(name, value, known[name]):
-            return invalid_field(path, "is not a number")
+            return invalid_field(path, "is not a number", undone=undone)
     try:
         return ParseDict(raw, message)
     except ParseError as fault:
-        return invalid_field(".".join(_FAILED_FIELD.findall(str(fault))), "has the wrong type")
+        return invalid_field(".".join(_FAILED_FIELD.findall(str(fault))), "has the wrong type", undone=undone)
 
 
 def _unreadable_number(name: str, value: object, field: FieldDescriptor) -> str | None:

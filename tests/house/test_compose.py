@@ -16,7 +16,7 @@ from inference.settings import SETTINGS
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BIN = pathlib.Path(sys.executable).parent
-PLACED = {"GATEWAY_LISTEN_ADDR", "JOURNAL_PATH", "MODEL_LISTEN_ADDR", "MODELS_DIR"}
+PLACED = {"GATEWAY_LISTEN_ADDR", "JOURNAL_PATH", "MODEL_LISTEN_ADDR", "MODELS_DIR", "MODEL_STATE_PATH"}
 """Settings that the containers' layout fixes."""
 ELSEWHERE = {"MODEL_SERVICE_ADDR", "MARKET_REST_URL", "MARKET_WS_URL", "TRUSTED_PROXIES"}
 """Settings whose default in compose is another address than on one machine."""

@@ -88,14 +88,23 @@ def test_every_word_in_capitals_is_a_setting_a_reason_or_a_known_name(path):
 
 
 def test_every_tollgate_command_that_is_named_is_there():
-    source = (ROOT / "gateway/cli.py").read_text(encoding="utf8")
+    source = "".join((ROOT / name).read_text(encoding="utf8") for name in ("gateway/cli.py", "gateway/cli_models.py"))
     named = {
         found
         for path in PAGES
         for found in re.findall(r"(?:bin/|`|exec backend )tollgate ([a-z]+)", path.read_text(encoding="utf8"))
     }
-    assert {"status", "orders", "order", "halt", "resume", "reset", "doctor", "backup"} == named
+    assert {"status", "orders", "order", "halt", "resume", "reset", "doctor", "backup", "models"} == named
     assert [name for name in named if f'"{name}",' not in source] == []
+
+
+def test_every_command_of_tollgate_models_is_named_and_there():
+    source = (ROOT / "gateway/cli_models.py").read_text(encoding="utf8")
+    named = {
+        found for path in PAGES for found in re.findall(r"tollgate models ([a-z]+)", path.read_text(encoding="utf8"))
+    }
+    assert named == {"list", "show", "compare", "activate", "rollback", "shadow"}
+    assert [name for name in named if not re.search(rf'call\(\s*"{name}",', source)] == []
 
 
 def test_every_container_that_is_named_is_there():

@@ -55,6 +55,10 @@ def test_every_documented_route_is_there_with_its_port(page: dict[str, Any]) -> 
         ("POST", "/api/risk/resume"): {":8000"},
         ("GET", "/api/events"): {":8000"},
         ("GET", "/api/models"): {":9000"},
+        ("GET", "/api/models/{version}"): {":9000"},
+        ("POST", "/api/models/activate"): {":9000"},
+        ("POST", "/api/models/rollback"): {":9000"},
+        ("POST", "/api/models/shadow"): {":9000"},
         ("POST", "/api/model/predict"): {":9000"},
     }
 
@@ -84,8 +88,16 @@ def test_the_constraints_of_the_contract_are_constraints_of_the_page(page: dict[
     assert (rows["minItems"], rows["maxItems"]) == (1, 4096)
 
 
-def test_a_reset_may_come_without_a_body(page: dict[str, Any]) -> None:
-    assert page["paths"]["/api/risk/reset"]["post"]["requestBody"]["required"] is False
+@pytest.mark.parametrize("path", ["/api/risk/reset", "/api/models/rollback"])
+def test_a_reset_and_a_rollback_may_come_without_a_body(page: dict[str, Any], path: str) -> None:
+    assert page["paths"][path]["post"]["requestBody"]["required"] is False
+
+
+def test_every_change_of_what_is_served_tells_that_a_version_may_be_unfit(page: dict[str, Any]) -> None:
+    changes = ("activate", "rollback", "shadow")
+    assert all(
+        {"404", "422", "503"} <= set(page["paths"][f"/api/models/{one}"]["post"]["responses"]) for one in changes
+    )
 
 
 def test_execute_lists_each_status_that_its_reasons_bring(page: dict[str, Any]) -> None:

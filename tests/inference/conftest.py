@@ -1,70 +1,33 @@
-"""A served model on a free port, with a fake ensemble where the model does not matter."""
+"""A served model on a free port."""
 
-import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import grpc
-import numpy as np
 import pytest
 from google.rpc import error_details_pb2, status_pb2
+from kit import a_card
+from serving_fakes import PACKAGED_MODELS, FakeEnsemble, FakeLog, opened, registry_of
 
+from inference.adapters.model_folder import ModelFolder
 from inference.adapters.model_onnx import load_ensemble
-from inference.core.card import FIGURES_REQUIRED, Card, CardFeature
-from inference.core.consensus import Ensemble, Rows, Scores
+from inference.adapters.model_state import StateFiles
+from inference.core.card import Card
+from inference.core.consensus import Ensemble
+from inference.registry import Registry
 from inference.rpc.errors import Boundary
 from inference.rpc.server import Limits, ModelServer, build_server
-
-PACKAGED_MODELS = Path(__file__).parents[2] / "inference" / "models"
-
-
-@dataclass(kw_only=True)
-class FakeLog:
-    """Keeps what was logged."""
-
-    lines: list[tuple[str, str, dict[str, object]]] = field(default_factory=list)
-
-    def debug(self, event: str, **keys: object) -> None:
-        self.lines.append(("debug", event, keys))
-
-    def info(self, event: str, **keys: object) -> None:
-        self.lines.append(("info", event, keys))
-
-    def exception(self, event: str, **keys: object) -> None:
-        self.lines.append(("exception", event, keys))
-
-
-@dataclass(kw_only=True)
-class FakeEnsemble:
-    """Says 0.75 of every row; can be told to fail, or to wait until it is let go."""
-
-    card: Card
-    fails_with: Exception | None = None
-    released: threading.Event | None = None
-    started: threading.Event = field(default_factory=threading.Event)
-
-    def score(self, rows: Rows) -> Scores:
-        self.started.set()
-        if self.fails_with is not None:
-            raise self.fails_with
-        if self.released is not None:
-            assert self.released.wait(timeout=10)
-        count = rows.shape[0]
-        return Scores(
-            prob_long=np.full((count, 1), 0.75, np.float32),
-            confidence=np.full((count, 1), 0.625, np.float32),
-            members=np.full((count, 2), 0.75, np.float32),
-        )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Served:
-    """A running server, a channel to it, and its log."""
+    """A running server, a channel to it, its registry and its log."""
 
     channel: grpc.aio.Channel
     server: ModelServer
+    registry: Registry
     log: FakeLog
 
 
@@ -85,28 +48,7 @@ Serve = Callable[..., Awaitable[Served]]
 
 @pytest.fixture
 def card() -> Card:
-    return Card(
-        name="consensus",
-        version="20260102_030405",
-        description="A test.",
-        features=(CardFeature(name="mom_20", unit="percent"), CardFeature(name="rsi_14", unit="points")),
-        label="up",
-        horizon_seconds=3600,
-        training_start="2020-01-01T00:00:00Z",
-        training_end="2020-06-01T00:00:00Z",
-        calibration_start="2020-06-02T00:00:00Z",
-        calibration_end="2020-07-01T00:00:00Z",
-        test_start="2020-07-02T00:00:00Z",
-        test_end="2020-08-01T00:00:00Z",
-        data_source="nowhere",
-        sha256="0" * 64,
-        members=("one", "two"),
-        export_method="none",
-        calibration_method="temperature",
-        confidence_slope=0.8,
-        calibration=dict.fromkeys(FIGURES_REQUIRED, 0.5),
-        libraries={"numpy": "2"},
-    )
+    return a_card(features=("mom_20", "rsi_14"), version="20260102_030405")
 
 
 @pytest.fixture
@@ -121,12 +63,18 @@ def shipped() -> Ensemble:
 
 @pytest.fixture
 async def serve() -> AsyncIterator[Serve]:
+    """Starts a server of an ensemble, of a registry, or of a folder of models with its state file beside it."""
     running: list[Served] = []
 
-    async def start(ensemble: Ensemble, **limits: int) -> Served:
+    async def start(served: Ensemble | Registry | Path, *, chosen: str | None = None, **limits: int) -> Served:
         log = FakeLog()
+        if isinstance(served, Path):
+            store = ModelFolder(served, "consensus")
+            registry = opened(store, StateFiles(served / "models.json", "consensus"), log, chosen)
+        else:
+            registry = served if isinstance(served, Registry) else registry_of(served, log)
         server = build_server(
-            ensemble=ensemble,
+            registry=registry,
             boundary=Boundary(log),
             limits=replace(Limits(rows_max=4096, message_bytes_max=2**20, calls_max=64), **limits),
             version="9.9.9",
@@ -134,13 +82,13 @@ async def serve() -> AsyncIterator[Serve]:
         )
         await server.start()
         channel = grpc.aio.insecure_channel(f"127.0.0.1:{server.port}")
-        running.append(Served(channel=channel, server=server, log=log))
+        running.append(Served(channel=channel, server=server, registry=registry, log=log))
         return running[-1]
 
     yield start
-    for served in running:
-        await served.channel.close()
-        await served.server.stop(0.0)
+    for one in running:
+        await one.channel.close()
+        await one.server.stop(0.0)
 
 
 @pytest.fixture

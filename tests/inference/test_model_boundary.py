@@ -110,7 +110,7 @@ async def test_a_deadline_ends_the_call_and_the_server_goes_on(serve: Any, fake:
         await stub.ModelInfer(many_rows(), timeout=0.1)
     assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
     fake.released.set()
-    assert len((await stub.ModelInfer(many_rows())).outputs) == 3
+    assert len((await stub.ModelInfer(many_rows())).outputs) == 5
 
 
 async def test_a_drain_says_not_serving_refuses_new_calls_and_lets_running_ones_finish(
@@ -131,7 +131,7 @@ async def test_a_drain_says_not_serving_refuses_new_calls_and_lets_running_ones_
     assert (refused.code, refused.reason) == ("UNAVAILABLE", "MODEL_UNAVAILABLE")
     assert not running.done()
     fake.released.set()
-    assert len((await running).outputs) == 3
+    assert len((await running).outputs) == 5
     assert await stopping is True
 
 

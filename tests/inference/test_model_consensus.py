@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from trading.v1 import errors_pb2
 
-from inference.core.consensus import Column, assemble_rows, confidence, mean_consensus, tempered
+from inference.core.consensus import Column, assemble_rows, calibrated, confidence, disagreement, mean_consensus
 from inference.core.refusal import Reason, Refused, invalid_field
 
 NAMES = ("a", "b")
@@ -73,10 +73,21 @@ def test_confidence_is_the_same_for_either_side(prob_long: float, slope: float) 
 
 
 @given(probabilities, probabilities, slopes)
-def test_tempering_keeps_the_order_of_probabilities(one: float, other: float, slope: float) -> None:
-    low, high = tempered(np.array(sorted((one, other))), slope)
+def test_calibration_keeps_the_order_of_probabilities(one: float, other: float, slope: float) -> None:
+    low, high = calibrated(np.array(sorted((one, other))), slope, 0.1)
     assert low <= high
+
+
+@given(probabilities, slopes, st.floats(min_value=-1.0, max_value=1.0))
+def test_a_bias_lends_to_one_side_what_it_takes_from_the_other(prob_long: float, slope: float, bias: float) -> None:
+    rise = float(calibrated(np.array([prob_long]), slope, bias)[0])
+    stated = float(confidence(np.array([prob_long]), slope, bias)[0])
+    assert stated == pytest.approx(rise if prob_long >= 0.5 else 1.0 - rise)
 
 
 def test_the_consensus_is_the_plain_mean() -> None:
     assert mean_consensus(np.array([[0.2, 0.4, 0.9]])).tolist() == [[0.5]]
+
+
+def test_disagreement_is_the_spread_of_the_members_around_their_mean() -> None:
+    assert disagreement(np.array([[0.2, 0.4], [0.5, 0.5]])).tolist() == [[pytest.approx(0.1)], [0.0]]

@@ -2,11 +2,13 @@
 
 import math
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import grpc
 import numpy as np
 import pytest
+from kit import a_card
 from open_inference import grpc_predict_v2_pb2 as oip
 from open_inference import grpc_predict_v2_pb2_grpc as oip_grpc
 
@@ -42,14 +44,33 @@ async def test_rows_are_scored_from_raw_and_typed_contents(serve: Any, fake: Any
     stub = oip_grpc.GRPCInferenceServiceStub((await serve(fake)).channel)
     response = await stub.ModelInfer(infer_request(3, raw=raw, datatype=datatype))
     assert (response.model_name, response.model_version, response.id) == ("consensus", "20260102_030405", "r1")
-    assert response.parameters["horizon_seconds"].int64_param == 3600
     assert [(output.name, output.datatype, list(output.shape)) for output in response.outputs] == [
         ("prob_long", "FP32", [3, 1]),
         ("confidence", "FP32", [3, 1]),
         ("members", "FP32", [3, 2]),
+        ("disagreement", "FP32", [3, 1]),
+        ("dissimilarity", "FP32", [3, 1]),
     ]
     assert tensor_of(response, "prob_long").tolist() == [[0.75]] * 3
     assert tensor_of(response, "confidence").tolist() == [[0.625]] * 3
+    assert tensor_of(response, "disagreement").tolist() == [[0.125]] * 3
+    assert tensor_of(response, "dissimilarity").tolist() == [[0.5]] * 3
+
+
+async def test_an_answer_says_what_its_numbers_are_good_for(serve: Any, fake: Any) -> None:
+    fake.card = a_card(features=("mom_20", "rsi_14"), market="real", bar_seconds=900, max_age_days=90.5)
+    stub = oip_grpc.GRPCInferenceServiceStub((await serve(fake)).channel)
+    parameters = (await stub.ModelInfer(infer_request())).parameters
+    assert set(parameters) == {"horizon_seconds", "bar_seconds", "market", "expire_ms"}
+    assert (parameters["horizon_seconds"].int64_param, parameters["bar_seconds"].int64_param) == (900, 900)
+    assert parameters["market"].string_param == "real"
+    ages = datetime.fromtimestamp(parameters["expire_ms"].int64_param / 1000, UTC)
+    assert ages == datetime(2020, 7, 1, tzinfo=UTC) + timedelta(days=90.5)
+
+
+async def test_a_model_that_does_not_age_names_no_end(serve: Any, fake: Any) -> None:
+    stub = oip_grpc.GRPCInferenceServiceStub((await serve(fake)).channel)
+    assert set((await stub.ModelInfer(infer_request())).parameters) == {"horizon_seconds", "bar_seconds", "market"}
 
 
 async def test_only_the_outputs_that_are_asked_for_are_sent_in_their_order(serve: Any, fake: Any) -> None:
@@ -144,6 +165,12 @@ def asking_for(*names: str) -> Change:
             "INVALID_FIELD",
             "inputs[0].contents",
         ),
+        (
+            lambda request: request.parameters["shadow"].MergeFrom(oip.InferParameter(string_param="true")),
+            "INVALID_ARGUMENT",
+            "INVALID_FIELD",
+            "parameters.shadow",
+        ),
         (asking_for("prob_short"), "INVALID_ARGUMENT", "INVALID_FIELD", "outputs[0].name"),
         (asking_for("members", "members"), "INVALID_ARGUMENT", "INVALID_FIELD", "outputs[1].name"),
     ],
@@ -190,6 +217,7 @@ async def test_another_model_or_version_is_not_found(
     for refused in (await refusal(stub.ModelInfer(request)), await refusal(stub.ModelMetadata(metadata))):
         assert (refused.code, refused.reason) == ("NOT_FOUND", "MODEL_NOT_FOUND")
         assert refused.metadata == {"model": "consensus", "version": "20260102_030405"}
+        assert "The active one is consensus 20260102_030405" in refused.message
     assert not (await stub.ModelReady(oip.ModelReadyRequest(name=name, version=version))).ready
 
 
@@ -209,6 +237,8 @@ async def test_the_server_and_the_model_say_what_they_are(serve: Any, fake: Any)
         ("prob_long", "FP32", [-1, 1]),
         ("confidence", "FP32", [-1, 1]),
         ("members", "FP32", [-1, 2]),
+        ("disagreement", "FP32", [-1, 1]),
+        ("dissimilarity", "FP32", [-1, 1]),
     ]
 
 

@@ -1,12 +1,10 @@
-"""Health, models and single predictions, over gRPC and over the strict JSON edge."""
+"""Health and single predictions, over gRPC and over the strict JSON edge."""
 
 from typing import Any
 
 import pytest
 from google.api import httpbody_pb2
 from trading.v1 import json_edge_pb2_grpc, model_pb2, model_pb2_grpc
-
-from inference.core.consensus import Ensemble
 
 SOUND = {"mom_20": 1.2, "rsi_14": 62.0}
 
@@ -22,17 +20,6 @@ async def test_health_names_the_served_model(serve: Any, fake: Any) -> None:
     )
 
 
-async def test_models_are_listed_with_what_their_cards_say(serve: Any, shipped: Ensemble) -> None:
-    stub = model_pb2_grpc.ModelServiceStub((await serve(shipped)).channel)
-    (model,) = (await stub.ListModels(model_pb2.ListModelsRequest())).models
-    assert (model.name, model.horizon_seconds, model.sha256) == ("consensus", 3600, shipped.card.sha256)
-    assert "DEMONSTRATION" in model.description
-    features = [(feature.name, feature.unit) for feature in model.features]
-    assert features == [("mom_20", "percent"), ("rv_5", "percent"), ("rsi_14", "points")]
-    assert model.training_start < model.training_end
-    assert dict(model.calibration) == dict(shipped.card.calibration)
-
-
 async def test_a_prediction_is_the_same_over_grpc_and_json(serve: Any, fake: Any) -> None:
     channel = (await serve(fake)).channel
     expected = model_pb2.PredictResponse(
@@ -41,6 +28,8 @@ async def test_a_prediction_is_the_same_over_grpc_and_json(serve: Any, fake: Any
         confidence=0.625,
         model_version="20260102_030405",
         members={"one": 0.75, "two": 0.75},
+        disagreement=0.125,
+        dissimilarity=0.5,
     )
     request = model_pb2.PredictRequest(features=SOUND, model_name="consensus")
     assert await model_pb2_grpc.ModelServiceStub(channel).Predict(request) == expected

@@ -14,6 +14,7 @@ def test_an_empty_environment_gives_the_documented_defaults() -> None:
         models_dir=Path(inference.__file__).parent / "models",
         model_name="consensus",
         model_version=None,
+        model_state_path=Path("var/models.json"),
         log_level="INFO",
         drain_seconds=10.0,
         rows_max=4096,

@@ -218,25 +218,73 @@ class GetModelResponse(_message.Message):
 
     MODEL_FIELD_NUMBER: _builtins.int
     CARD_FIELD_NUMBER: _builtins.int
+    GATES_FIELD_NUMBER: _builtins.int
     card: _builtins.str
     """The whole card.json, as it stands on the disk; docs/card.schema.json describes it. Empty when it cannot be read."""
     @_builtins.property
     def model(self) -> Global___ModelInfo:
         """What its card says, in short."""
 
+    @_builtins.property
+    def gates(self) -> _containers.RepeatedCompositeFieldContainer[Global___GateInfo]:
+        """What the card must show before the version may be served, in the order in which it is checked; the leak
+        canaries are among them. Empty when the card cannot be read.
+        """
+
     def __init__(
         self,
         *,
         model: Global___ModelInfo | None = ...,
         card: _builtins.str = ...,
+        gates: _abc.Iterable[Global___GateInfo] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["model", b"model"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["card", b"card", "model", b"model"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["card", b"card", "gates", b"gates", "model", b"model"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetModelResponse: _TypeAlias = GetModelResponse  # noqa: Y015
+
+@_typing.final
+class GateInfo(_message.Message):
+    """One gate, and how a card meets it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    VALUE_FIELD_NUMBER: _builtins.int
+    LIMIT_FIELD_NUMBER: _builtins.int
+    PASSED_FIELD_NUMBER: _builtins.int
+    OVERRIDDEN_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Its name: "ece", "canary_shuffled_labels" and so on."""
+    value: _builtins.float
+    """What the card says."""
+    limit: _builtins.float
+    """What it is held against; inference/core/gates.py says how."""
+    passed: _builtins.bool
+    """True when it is met."""
+    overridden: _builtins.str
+    """Why a person let it pass all the same; empty when nobody did. The version may be served when every gate
+    has passed or is overridden.
+    """
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        value: _builtins.float = ...,
+        limit: _builtins.float = ...,
+        passed: _builtins.bool = ...,
+        overridden: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["limit", b"limit", "name", b"name", "overridden", b"overridden", "passed", b"passed", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GateInfo: _TypeAlias = GateInfo  # noqa: Y015
 
 @_typing.final
 class ActivateModelRequest(_message.Message):
@@ -673,7 +721,9 @@ class ModelInfo(_message.Message):
     sha256: _builtins.str
     """The SHA-256 of its graph, lower-case hexadecimal."""
     state: _builtins.str
-    """"active", "previous" (what a rollback brings back), "shadow", "available", or "unfit" (it cannot be activated; see `faults`)."""
+    """"active", "shadow", "unfit" (it cannot be activated; see `faults`), "previous" (what a rollback brings back) or
+    "available"; the first of these that applies.
+    """
     bar_seconds: _builtins.int
     """The length of the bars that its features are computed from, seconds."""
     market: _builtins.str
@@ -686,7 +736,11 @@ class ModelInfo(_message.Message):
 
     @_builtins.property
     def calibration(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
-        """Calibration figures on later, unseen data, by name: "auc", "brier", "ece" and so on."""
+        """Calibration figures on later, unseen data, by name: "n" (rows), "base_rate", "auc" with "auc_low" and "auc_high"
+        (95 %), "brier", "log_loss" and "log_loss_base", "ece" with "ece_low" and "ece_high", "calibration_slope",
+        "hit_rate", "threshold" and, at that confidence or above, "coverage_at_threshold", "hit_rate_at_threshold",
+        "mean_confidence_at_threshold" and "net_edge_bps"; a name is absent when the card has no such figure.
+        """
 
     @_builtins.property
     def faults(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -842,7 +896,9 @@ class PredictResponse(_message.Message):
     prob_short: _builtins.float
     """1 - `prob_long`."""
     confidence: _builtins.float
-    """The calibrated probability that the favoured side is right, 0.5 to 1."""
+    """The calibrated probability that the favoured side is right, 0 to 1; below 0.5 only by a model that is calibrated
+    by sigmoid.
+    """
     model_version: _builtins.str
     """The version that answered."""
     disagreement: _builtins.float

@@ -114,16 +114,17 @@ class ModelServiceServicer:
         end with the version they began with, and none is dropped. The change is durable and recorded
         with actor and reason before it is answered. Activating the active version changes nothing.
 
-        Errors: INVALID_ARGUMENT (INVALID_FIELD), NOT_FOUND (MODEL_NOT_FOUND), FAILED_PRECONDITION (MODEL_UNFIT).
+        Errors: INVALID_ARGUMENT (INVALID_FIELD), NOT_FOUND (MODEL_NOT_FOUND), FAILED_PRECONDITION (MODEL_UNFIT),
+        UNAVAILABLE (MODEL_UNAVAILABLE: the change could not be recorded, and nothing was changed).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def RollbackModel(self, request, context):
-        """Serves the version that was active before, as ActivateModel does.
+        """Serves the version that was active before, as ActivateModel does; MODEL_NOT_FOUND when none was.
 
-        Errors: as ActivateModel; NOT_FOUND (MODEL_NOT_FOUND) when no version was active before.
+        Errors: as ActivateModel.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -132,7 +133,8 @@ class ModelServiceServicer:
     def SetShadowModel(self, request, context):
         """Attaches a version as the shadow: it sees every row that the active one sees and answers nobody;
         the gateway records and scores it beside the active one. An empty version detaches the shadow.
-        A shadow takes no other features than the active version's.
+        A shadow takes no other features than the active version's, from bars of the same length, and is another
+        version. Its card may fail its gates, since it answers nobody; its files must be whole.
 
         Errors: as ActivateModel.
         """
@@ -145,7 +147,8 @@ class ModelServiceServicer:
         gRPC only.
 
         Errors: INVALID_ARGUMENT (INVALID_FIELD: bars of another length than the model's, too few, out of
-        order, or with a price that is none), NOT_FOUND (MODEL_NOT_FOUND).
+        order, or with a price that is none; NON_FINITE: a feature that is no number), NOT_FOUND
+        (MODEL_NOT_FOUND), FAILED_PRECONDITION (MODEL_UNFIT: the version's card cannot be read).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

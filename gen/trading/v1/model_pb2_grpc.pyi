@@ -49,17 +49,19 @@ class ModelServiceStub:
     end with the version they began with, and none is dropped. The change is durable and recorded
     with actor and reason before it is answered. Activating the active version changes nothing.
 
-    Errors: INVALID_ARGUMENT (INVALID_FIELD), NOT_FOUND (MODEL_NOT_FOUND), FAILED_PRECONDITION (MODEL_UNFIT).
+    Errors: INVALID_ARGUMENT (INVALID_FIELD), NOT_FOUND (MODEL_NOT_FOUND), FAILED_PRECONDITION (MODEL_UNFIT),
+    UNAVAILABLE (MODEL_UNAVAILABLE: the change could not be recorded, and nothing was changed).
     """
     RollbackModel: _grpc.UnaryUnaryMultiCallable[_model_pb2.RollbackModelRequest, _model_pb2.RollbackModelResponse]
-    """Serves the version that was active before, as ActivateModel does.
+    """Serves the version that was active before, as ActivateModel does; MODEL_NOT_FOUND when none was.
 
-    Errors: as ActivateModel; NOT_FOUND (MODEL_NOT_FOUND) when no version was active before.
+    Errors: as ActivateModel.
     """
     SetShadowModel: _grpc.UnaryUnaryMultiCallable[_model_pb2.SetShadowModelRequest, _model_pb2.SetShadowModelResponse]
     """Attaches a version as the shadow: it sees every row that the active one sees and answers nobody;
     the gateway records and scores it beside the active one. An empty version detaches the shadow.
-    A shadow takes no other features than the active version's.
+    A shadow takes no other features than the active version's, from bars of the same length, and is another
+    version. Its card may fail its gates, since it answers nobody; its files must be whole.
 
     Errors: as ActivateModel.
     """
@@ -68,7 +70,8 @@ class ModelServiceStub:
     gRPC only.
 
     Errors: INVALID_ARGUMENT (INVALID_FIELD: bars of another length than the model's, too few, out of
-    order, or with a price that is none), NOT_FOUND (MODEL_NOT_FOUND).
+    order, or with a price that is none; NON_FINITE: a feature that is no number), NOT_FOUND
+    (MODEL_NOT_FOUND), FAILED_PRECONDITION (MODEL_UNFIT: the version's card cannot be read).
     """
     LabelBar: _grpc.UnaryUnaryMultiCallable[_model_pb2.LabelBarRequest, _model_pb2.LabelBarResponse]
     """What became of the label of one bar, by the definition that the model was trained on: what a
@@ -102,17 +105,19 @@ class ModelServiceAsyncStub(ModelServiceStub):
     end with the version they began with, and none is dropped. The change is durable and recorded
     with actor and reason before it is answered. Activating the active version changes nothing.
 
-    Errors: INVALID_ARGUMENT (INVALID_FIELD), NOT_FOUND (MODEL_NOT_FOUND), FAILED_PRECONDITION (MODEL_UNFIT).
+    Errors: INVALID_ARGUMENT (INVALID_FIELD), NOT_FOUND (MODEL_NOT_FOUND), FAILED_PRECONDITION (MODEL_UNFIT),
+    UNAVAILABLE (MODEL_UNAVAILABLE: the change could not be recorded, and nothing was changed).
     """
     RollbackModel: _aio.UnaryUnaryMultiCallable[_model_pb2.RollbackModelRequest, _model_pb2.RollbackModelResponse]  # type: ignore[assignment]
-    """Serves the version that was active before, as ActivateModel does.
+    """Serves the version that was active before, as ActivateModel does; MODEL_NOT_FOUND when none was.
 
-    Errors: as ActivateModel; NOT_FOUND (MODEL_NOT_FOUND) when no version was active before.
+    Errors: as ActivateModel.
     """
     SetShadowModel: _aio.UnaryUnaryMultiCallable[_model_pb2.SetShadowModelRequest, _model_pb2.SetShadowModelResponse]  # type: ignore[assignment]
     """Attaches a version as the shadow: it sees every row that the active one sees and answers nobody;
     the gateway records and scores it beside the active one. An empty version detaches the shadow.
-    A shadow takes no other features than the active version's.
+    A shadow takes no other features than the active version's, from bars of the same length, and is another
+    version. Its card may fail its gates, since it answers nobody; its files must be whole.
 
     Errors: as ActivateModel.
     """
@@ -121,7 +126,8 @@ class ModelServiceAsyncStub(ModelServiceStub):
     gRPC only.
 
     Errors: INVALID_ARGUMENT (INVALID_FIELD: bars of another length than the model's, too few, out of
-    order, or with a price that is none), NOT_FOUND (MODEL_NOT_FOUND).
+    order, or with a price that is none; NON_FINITE: a feature that is no number), NOT_FOUND
+    (MODEL_NOT_FOUND), FAILED_PRECONDITION (MODEL_UNFIT: the version's card cannot be read).
     """
     LabelBar: _aio.UnaryUnaryMultiCallable[_model_pb2.LabelBarRequest, _model_pb2.LabelBarResponse]  # type: ignore[assignment]
     """What became of the label of one bar, by the definition that the model was trained on: what a
@@ -176,7 +182,8 @@ class ModelServiceServicer(metaclass=_abc_1.ABCMeta):
         end with the version they began with, and none is dropped. The change is durable and recorded
         with actor and reason before it is answered. Activating the active version changes nothing.
 
-        Errors: INVALID_ARGUMENT (INVALID_FIELD), NOT_FOUND (MODEL_NOT_FOUND), FAILED_PRECONDITION (MODEL_UNFIT).
+        Errors: INVALID_ARGUMENT (INVALID_FIELD), NOT_FOUND (MODEL_NOT_FOUND), FAILED_PRECONDITION (MODEL_UNFIT),
+        UNAVAILABLE (MODEL_UNAVAILABLE: the change could not be recorded, and nothing was changed).
         """
 
     @_abc_1.abstractmethod
@@ -185,9 +192,9 @@ class ModelServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _model_pb2.RollbackModelRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_model_pb2.RollbackModelResponse, _abc.Awaitable[_model_pb2.RollbackModelResponse]]:
-        """Serves the version that was active before, as ActivateModel does.
+        """Serves the version that was active before, as ActivateModel does; MODEL_NOT_FOUND when none was.
 
-        Errors: as ActivateModel; NOT_FOUND (MODEL_NOT_FOUND) when no version was active before.
+        Errors: as ActivateModel.
         """
 
     @_abc_1.abstractmethod
@@ -198,7 +205,8 @@ class ModelServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_model_pb2.SetShadowModelResponse, _abc.Awaitable[_model_pb2.SetShadowModelResponse]]:
         """Attaches a version as the shadow: it sees every row that the active one sees and answers nobody;
         the gateway records and scores it beside the active one. An empty version detaches the shadow.
-        A shadow takes no other features than the active version's.
+        A shadow takes no other features than the active version's, from bars of the same length, and is another
+        version. Its card may fail its gates, since it answers nobody; its files must be whole.
 
         Errors: as ActivateModel.
         """
@@ -213,7 +221,8 @@ class ModelServiceServicer(metaclass=_abc_1.ABCMeta):
         gRPC only.
 
         Errors: INVALID_ARGUMENT (INVALID_FIELD: bars of another length than the model's, too few, out of
-        order, or with a price that is none), NOT_FOUND (MODEL_NOT_FOUND).
+        order, or with a price that is none; NON_FINITE: a feature that is no number), NOT_FOUND
+        (MODEL_NOT_FOUND), FAILED_PRECONDITION (MODEL_UNFIT: the version's card cannot be read).
         """
 
     @_abc_1.abstractmethod
