@@ -7,7 +7,7 @@ import pytest
 
 from gateway.core import risk
 from gateway.core.reasons import CODES, Reason
-from gateway.settings import TABLE
+from gateway.settings_table import TABLE
 from inference.settings import SETTINGS
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
