@@ -142,11 +142,10 @@ class DecisionPath:
         predictions = await self._model.predict_many(_rows(questions, await self._model.feature_names()))
         facts = self._facts(predictions[0].model_version)
         closed_ms = last_closed_open_ms(facts.at_ms, self._bar_seconds)
-        decisions = [
-            self._decision(question, prediction, facts, closed_ms)
-            for question, prediction in zip(questions, predictions, strict=True)
-        ]
+        decisions: list[Decision] = []  # filled one by one: each may hold a claim when a later one fails
         try:
+            for question, prediction in zip(questions, predictions, strict=True):
+                decisions.append(self._decision(question, prediction, facts, closed_ms))
             await self._journal.append_decisions(decisions)
         except JournalUnavailableError:
             self._unclaim(decisions)

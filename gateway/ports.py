@@ -116,23 +116,26 @@ class CalibrationGuard(Protocol):
     """What live outcomes ask of decisions and orders, and which decisions they are made of."""
 
     def standing(self, model_version: str | None = None) -> CalibrationStanding:
-        """What is asked now of that version, or of the one that answered last."""
+        """What is asked now of that version, or of the served one. Raises JournalUnavailableError."""
         ...
 
     def claim(self, symbol: Symbol, bar_open_ms: int, model_version: str) -> bool:
-        """Whether this decision is the first of its symbol, bar and version, which is the one that counts."""
+        """Whether this decision is the first of its symbol, bar and version, which is the one that counts.
+
+        Raises JournalUnavailableError.
+        """
         ...
 
     def unclaim(self, symbol: Symbol, bar_open_ms: int, model_version: str) -> None:
-        """Give a claim back: its decision could not be kept."""
+        """Give a claim back: its decision could not be kept. Never raises."""
         ...
 
     def recorded(self, decisions: Sequence[Decision]) -> None:
-        """These decisions are durable."""
+        """Take up decisions that are durable now. Raises JournalUnavailableError."""
         ...
 
     def load(self, model_version: str) -> None:
-        """Take up what is recorded of a version, at the start and when another one answers."""
+        """Take a version as the served one, with what is recorded of it. Raises JournalUnavailableError."""
         ...
 
 

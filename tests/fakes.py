@@ -120,6 +120,8 @@ class FakeCalibration:
     state: WatchState = WatchState.OK
     threshold: float = 0.6
     slope: float = 1.0
+    claims_max: int | None = None
+    """After so many the journal cannot be read."""
     loaded: list[str] = field(default_factory=list)
     claims: set[tuple[Symbol, int, str]] = field(default_factory=set)
     durable: list[Decision] = field(default_factory=list)
@@ -131,6 +133,8 @@ class FakeCalibration:
         claim = (symbol, bar_open_ms, model_version)
         if claim in self.claims:
             return False
+        if self.claims_max is not None and len(self.claims) >= self.claims_max:
+            raise JournalUnavailableError("unreadable")
         self.claims.add(claim)
         return True
 

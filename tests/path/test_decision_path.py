@@ -268,6 +268,22 @@ async def test_a_decision_that_cannot_be_kept_gives_its_claim_back(world):
     assert (await path.decide(ASKED)).scored
 
 
+async def test_claims_of_a_batch_that_stops_half_way_are_given_back(world):
+    model = a_model()
+    path = world.decisions(model)
+    world.clock.at_ms = BAR_MS + 2 * HOUR_MS  # the newest bar has not arrived: the rows are of two bars
+    world.calibration.claims_max = 1
+    assert failed_for(await path.decide_many([ASKED, SYMBOL_ONLY])) is Reason.JOURNAL_UNAVAILABLE
+    assert (world.calibration.claims, world.journal.decisions) == (set(), {})
+
+
+async def test_features_of_a_bar_are_judged_by_that_bar_while_the_next_one_is_late(world):
+    path = world.decisions(a_model())
+    world.clock.at_ms = BAR_MS + 2 * HOUR_MS + 1_000
+    assert (await path.decide(SYMBOL_ONLY)).bar_open_ms == BAR_MS
+    assert (await path.decide(ASKED)).bar_open_ms == BAR_MS + HOUR_MS
+
+
 async def test_a_caller_of_a_batch_who_hangs_up_leaves_it_recorded(world):
     kept = asyncio.Event()
     append = world.journal.append_decisions
