@@ -104,14 +104,15 @@ class DecisionPath:
             return _journal_unavailable()
 
     async def _decide_one(self, question: Question) -> Decision | Failure:
-        complete = await self._complete(question, await self._model.feature_names())
+        names = await self._model.feature_names()
+        complete = self._checked(question, names) or await self._computed(question, names)
         return complete if isinstance(complete, Failure) else await self._collector.ask(complete)
 
     async def _decide_batch(self, questions: Sequence[Question]) -> Sequence[Decision] | Failure:
         names = await self._model.feature_names()
         rows: list[Question] = []
         for number, question in enumerate(questions):
-            complete = await self._complete(question, names)
+            complete = self._checked(question, names) or await self._computed(question, names)
             if isinstance(complete, Failure):
                 return _in_row(complete, number)
             rows.append(complete)
@@ -121,8 +122,8 @@ class DecisionPath:
         task.add_done_callback(self._batches.discard)
         return await asyncio.shield(task)
 
-    async def _complete(self, question: Question, names: Sequence[str]) -> Question | Failure:
-        """The question with features that the model takes, or why there are none."""
+    def _checked(self, question: Question, names: Sequence[str]) -> Question | Failure | None:
+        """The question itself when it can be judged, or why not; None when its features are left to us."""
         if question.symbol not in self._policy.symbols:
             return Failure(
                 reason=Reason.SYMBOL_NOT_ALLOWED,
@@ -130,8 +131,12 @@ class DecisionPath:
                 metadata={"symbol": question.symbol, "allowed": ",".join(sorted(self._policy.symbols))},
                 field_name="symbol",
             )
-        if question.features:
-            return check_features(question.features, names) or question
+        if not question.features:
+            return None
+        return check_features(question.features, names) or question
+
+    async def _computed(self, question: Question, names: Sequence[str]) -> Question | Failure:
+        """The question with the features of the newest closed bar, or why there are none."""
         found = await self._live.of(question.symbol, names, self._model_version)
         if isinstance(found, Failure):
             return found
