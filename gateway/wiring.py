@@ -24,7 +24,7 @@ from gateway.guard import RiskGuard
 from gateway.health import Health
 from gateway.live_features import LiveFeatures
 from gateway.order_path import OrderPath
-from gateway.outcomes import Outcomes
+from gateway.outcomes import Maturing
 from gateway.ports import Step
 from gateway.reconcile import Reconciler
 from gateway.rpc.server import Server
@@ -71,13 +71,8 @@ class Gateway:
             clock=self._clock,
             order_age_ms_max=settings.order_age_seconds_max * 1000,
         )
-        self._outcomes = Outcomes(
-            journal=self._journal,
-            market=self._market,
-            model=self._model,
-            calibration=self._calibration,
-            clock=self._clock,
-            bar_seconds=settings.bar_minutes * 60,
+        self._maturing = Maturing(
+            calibration=self._calibration, market=self._market, model=self._model, clock=self._clock
         )
         self._health = Health(
             model=self._model,
@@ -175,7 +170,7 @@ class Gateway:
                 tasks.create_task(self._health.watch(server.model_answers)),
                 tasks.create_task(self._guard.watch()),
                 tasks.create_task(self._reconciler.watch()),
-                tasks.create_task(self._outcomes.watch()),
+                tasks.create_task(self._maturing.watch()),
             ]
             await stop.wait()
             log.info("gateway_draining", seconds=settings.drain_seconds)

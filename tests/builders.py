@@ -24,10 +24,10 @@ from gateway.core.model import (
 )
 
 NOW_MS = 1_700_000_000_000
+BAR_MS = 1_699_995_600_000
+"""The last hour that had closed at NOW_MS opened then."""
 BTC = Symbol("BTCUSDT")
 HOUR_MS = 3_600_000
-BAR_MS = NOW_MS // HOUR_MS * HOUR_MS - HOUR_MS
-"""When the last hour that has closed by NOW_MS began."""
 VERSION = "20261123_000000"
 FEATURES = {"mom_20": 1.2, "rv_5": 0.8, "rsi_14": 62.0}
 
@@ -115,7 +115,7 @@ def a_decision(**changes: Any) -> Decision:
         "prob_short": 0.25,
         "confidence": 0.65,
         "model_confidence": 0.65,
-        "model_version": VERSION,
+        "model_version": "20261123_000000",
         "horizon_seconds": 3600,
         "threshold": 0.6,
         "allow": True,
@@ -123,9 +123,9 @@ def a_decision(**changes: Any) -> Decision:
         "features": dict(FEATURES),
         "members": (0.7, 0.8, 0.75),
         "disagreement": 0.04,
-        "dissimilarity": 0.5,
+        "dissimilarity": 0.4,
         "bar_open_ms": BAR_MS,
-        "scored": True,
+        "scored": False,
         "shadow": None,
         "at_ms": NOW_MS,
     }

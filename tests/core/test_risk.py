@@ -133,7 +133,7 @@ def test_a_decision_that_the_model_is_held_against_opens_nothing_and_lets_reduct
         "calibration": "ok",
         "decisionId": "d1",
         "model_version": "20261123_000000",
-        "dissimilarity": "0.5",
+        "dissimilarity": "0.4",
     }
     assert isinstance(verdict(by_decision(side=Side.SELL, reduce_only=True), facts), Approved)
 
