@@ -8,7 +8,8 @@ import uvloop
 from gateway import __version__
 from gateway.logs import configure
 from gateway.ports import StartError
-from gateway.settings import TABLE, SettingsError, load
+from gateway.settings import SettingsError, load
+from gateway.settings_table import TABLE
 from gateway.wiring import serve
 
 

@@ -7,7 +7,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Protocol
 
-from gateway.core.facts import OrderFacts
+from gateway.core.facts import CalibrationStanding, OrderFacts
 from gateway.core.lifecycle import RiskStatus
 from gateway.core.model import (
     BarLabel,
@@ -41,6 +41,10 @@ class JournalUnavailableError(Exception):
 
 class ModelUnavailableError(Exception):
     """The model service did not answer in time, or answered what cannot be used."""
+
+
+class ModelChangedError(ModelUnavailableError):
+    """The served model takes other features than those that it was sent: ask for its features, and try once more."""
 
 
 class NotOfferedError(Exception):
@@ -85,7 +89,7 @@ class Model(Protocol):
         ...
 
     async def predict_many(self, rows: Sequence[Sequence[float]]) -> Sequence[Prediction]:
-        """Many rows, answered in order. Raises ModelUnavailableError."""
+        """Many rows, answered in order by one version. Raises ModelUnavailableError, ModelChangedError."""
         ...
 
     async def ready(self) -> str | None:
@@ -105,6 +109,33 @@ class Model(Protocol):
 
     async def reference(self, model_version: str) -> Sequence[FeatureReference]:
         """How the features were distributed in training; empty when nobody tells. Raises ModelUnavailableError."""
+        ...
+
+
+class CalibrationGuard(Protocol):
+    """What live outcomes ask of decisions and orders, and which decisions they are made of."""
+
+    def standing(self, model_version: str | None = None) -> CalibrationStanding:
+        """What is asked now of that version, or of the served one. Raises JournalUnavailableError."""
+        ...
+
+    def claim(self, symbol: Symbol, bar_open_ms: int, model_version: str) -> bool:
+        """Whether this decision is the first of its symbol, bar and version, which is the one that counts.
+
+        Raises JournalUnavailableError.
+        """
+        ...
+
+    def unclaim(self, symbol: Symbol, bar_open_ms: int, model_version: str) -> None:
+        """Give a claim back: its decision could not be kept. Never raises."""
+        ...
+
+    def recorded(self, decisions: Sequence[Decision]) -> None:
+        """Take up decisions that are durable now. Raises JournalUnavailableError."""
+        ...
+
+    def load(self, model_version: str) -> None:
+        """Take a version as the served one, with what is recorded of it. Raises JournalUnavailableError."""
         ...
 
 

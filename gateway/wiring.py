@@ -15,13 +15,16 @@ from gateway.adapters.journal_sqlite import SqliteJournal
 from gateway.adapters.market_bybit import BybitMarket
 from gateway.adapters.model_client import OipModel
 from gateway.adapters.venue_paper import PaperVenue
+from gateway.calibration import Calibration
 from gateway.core.facts import Policy
 from gateway.core.ledger import Ledger
 from gateway.core.model import OrderKey
 from gateway.decision_path import DecisionPath
 from gateway.guard import RiskGuard
 from gateway.health import Health
+from gateway.live_features import LiveFeatures
 from gateway.order_path import OrderPath
+from gateway.outcomes import Maturing
 from gateway.ports import Step
 from gateway.reconcile import Reconciler
 from gateway.rpc.server import Server
@@ -42,78 +45,85 @@ class Gateway:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        clock = SystemClock()
-        policy = _policy(settings)
-        account = Account(settings.trading_mode, Ledger(start_usd=settings.paper_equity_usd))
-        self._account = account
+        self._clock = SystemClock()
+        self._policy = _policy(settings)
+        self._account = Account(settings.trading_mode, Ledger(start_usd=settings.paper_equity_usd))
         self._journal = SqliteJournal(settings.journal_path)
-        self._market = BybitMarket(
-            source=settings.market_data,
-            rest_url=settings.market_rest_url,
-            ws_url=settings.market_ws_url,
-            symbols=settings.symbols,
-            clock=clock,
-        )
-        self._model = OipModel(
-            address=settings.model_service_addr,
-            name=settings.model_name,
-            timeout_seconds=settings.model_timeout_ms / 1000,
-            horizon_seconds=settings.model_horizon_seconds,
-        )
+        self._market = _market(settings, self._clock)
+        self._model = _model(settings)
+        self._calibration = _calibration(settings, self._journal, self._clock)
         self._guard = RiskGuard(
-            account=account,
+            account=self._account,
             journal=self._journal,
             market=self._market,
-            clock=clock,
+            clock=self._clock,
             drawdown_max=settings.max_drawdown_pct,
             price_age_ms_max=settings.price_age_ms_max,
         )
         venue = PaperVenue(market=self._market, fee_bps=settings.paper_fee_bps)
-        self._path = self._order_path(policy, venue, clock)
+        self._path = self._order_path(venue)
         self._reconciler = Reconciler(
-            account=account,
+            account=self._account,
             path=self._path,
             guard=self._guard,
             venue=venue,
             market=self._market,
-            clock=clock,
+            clock=self._clock,
             order_age_ms_max=settings.order_age_seconds_max * 1000,
+        )
+        self._maturing = Maturing(
+            calibration=self._calibration, market=self._market, model=self._model, clock=self._clock
         )
         self._health = Health(
             model=self._model,
             market=self._market,
             journal=self._journal,
-            clock=clock,
+            clock=self._clock,
             symbols=settings.symbols,
             price_age_ms_max=settings.price_age_ms_max,
-        )
-        decisions = DecisionPath(
-            policy=policy, model=self._model, guard=self._guard, journal=self._journal, clock=clock
         )
         self._servicers = servicers(
             settings=settings,
             path=self._path,
-            decisions=decisions,
+            decisions=self._decision_path(),
             guard=self._guard,
             health=self._health,
+            calibration=self._calibration,
             journal=self._journal,
-            account=account,
+            account=self._account,
             market=self._market,
             dry_run=venue.dry_run,
         )
 
-    def _order_path(self, policy: Policy, venue: PaperVenue, clock: SystemClock) -> OrderPath:
+    def _order_path(self, venue: PaperVenue) -> OrderPath:
         facts = LocalFacts(
-            account=self._account, guard=self._guard, market=self._market, journal=self._journal, clock=clock
+            account=self._account,
+            guard=self._guard,
+            market=self._market,
+            calibration=self._calibration,
+            journal=self._journal,
+            clock=self._clock,
         )
         return OrderPath(
             account=self._account,
-            policy=policy,
+            policy=self._policy,
             facts=facts,
             journal=self._journal,
             venue=venue,
-            clock=clock,
+            clock=self._clock,
             tracer=CrashTracer(self._settings.crash_at),
+        )
+
+    def _decision_path(self) -> DecisionPath:
+        return DecisionPath(
+            policy=self._policy,
+            model=self._model,
+            live=LiveFeatures(market=self._market, model=self._model, clock=self._clock),
+            guard=self._guard,
+            calibration=self._calibration,
+            journal=self._journal,
+            clock=self._clock,
+            bar_seconds=self._settings.bar_minutes * 60,
         )
 
     async def run(self) -> None:
@@ -135,6 +145,9 @@ class Gateway:
         """Rebuild the account and the risk state, and resolve what a crash left open, before anything is served."""
         self._account.load(self._journal.filled_orders(), self._journal.open_orders())
         self._guard.load()
+        version = await self._model.ready()
+        if version:  # else the first answer tells it; until then the version counts that the watch moved last
+            self._calibration.load(version)
         waits = MARKET_WAIT_SECONDS if self._account.open_orders() else 0.0
         while waits > 0 and not all(self._market.book(symbol) for symbol in self._settings.symbols):
             await asyncio.sleep(0.05)
@@ -157,6 +170,7 @@ class Gateway:
                 tasks.create_task(self._health.watch(server.model_answers)),
                 tasks.create_task(self._guard.watch()),
                 tasks.create_task(self._reconciler.watch()),
+                tasks.create_task(self._maturing.watch()),
             ]
             await stop.wait()
             log.info("gateway_draining", seconds=settings.drain_seconds)
@@ -191,6 +205,40 @@ def _settle_memory() -> None:
     gc.set_threshold(GARBAGE_THRESHOLD)
 
 
+def _market(settings: Settings, clock: SystemClock) -> BybitMarket:
+    return BybitMarket(
+        source=settings.market_data,
+        rest_url=settings.market_rest_url,
+        ws_url=settings.market_ws_url,
+        symbols=settings.symbols,
+        clock=clock,
+        bar_minutes=settings.bar_minutes,
+    )
+
+
+def _model(settings: Settings) -> OipModel:
+    return OipModel(
+        address=settings.model_service_addr,
+        name=settings.model_name,
+        timeout_seconds=settings.model_timeout_ms / 1000,
+        horizon_seconds=settings.model_horizon_seconds,
+        bar_seconds=settings.bar_minutes * 60,
+        market=settings.model_market,
+    )
+
+
+def _calibration(settings: Settings, journal: SqliteJournal, clock: SystemClock) -> Calibration:
+    return Calibration(
+        journal=journal,
+        clock=clock,
+        threshold=float(settings.confidence_threshold),
+        alarm_at=float(settings.calibration_alarm_at),
+        raise_by=float(settings.calibration_raise_by),
+        window=settings.calibration_window,
+        recalibrate=settings.recalibration,
+    )
+
+
 def _policy(settings: Settings) -> Policy:
     return Policy(
         symbols=frozenset(settings.symbols),
@@ -199,4 +247,6 @@ def _policy(settings: Settings) -> Policy:
         drawdown_max=settings.max_drawdown_pct,
         price_age_ms_max=settings.price_age_ms_max,
         decision_age_ms_max=settings.decision_age_seconds_max * 1000,
+        dissimilarity_max=float(settings.dissimilarity_max),
+        real_market=settings.market_data == "bybit",
     )

@@ -3,8 +3,10 @@
 from decimal import Decimal
 from typing import Any
 
-from gateway.core.facts import OrderFacts, Policy
+from gateway.core.facts import CalibrationStanding, DecisionFacts, OrderFacts, Policy
 from gateway.core.model import (
+    Bar,
+    BarSeries,
     Book,
     Decision,
     DecisionId,
@@ -14,13 +16,19 @@ from gateway.core.model import (
     OrderKey,
     Prediction,
     RiskState,
+    Shadow,
     Side,
     Signal,
     Symbol,
+    WatchState,
 )
 
 NOW_MS = 1_700_000_000_000
+BAR_MS = 1_699_995_600_000
+"""The last hour that had closed at NOW_MS opened then."""
 BTC = Symbol("BTCUSDT")
+HOUR_MS = 3_600_000
+VERSION = "20261123_000000"
 FEATURES = {"mom_20": 1.2, "rv_5": 0.8, "rsi_14": 62.0}
 
 
@@ -66,8 +74,20 @@ def a_policy(**changes: Any) -> Policy:
         "drawdown_max": Decimal("0.15"),
         "price_age_ms_max": 5000,
         "decision_age_ms_max": 60_000,
+        "dissimilarity_max": 1.0,
+        "real_market": False,
     }
     return Policy(**values | changes)
+
+
+def a_standing(**changes: Any) -> CalibrationStanding:
+    values: dict[str, Any] = {"state": WatchState.OK, "threshold": 0.6, "slope": 1.0}
+    return CalibrationStanding(**values | changes)
+
+
+def decision_facts(**changes: Any) -> DecisionFacts:
+    values: dict[str, Any] = {"at_ms": NOW_MS, "risk_state": RiskState.ACTIVE, "calibration": a_standing()}
+    return DecisionFacts(**values | changes)
 
 
 def the_facts(**changes: Any) -> OrderFacts:
@@ -80,6 +100,7 @@ def the_facts(**changes: Any) -> OrderFacts:
         "position_qty": Decimal(0),
         "pending_buy_usd": Decimal(0),
         "pending_sell_usd": Decimal(0),
+        "calibration": a_standing(),
         "decision": None,
     }
     return OrderFacts(**values | changes)
@@ -93,6 +114,7 @@ def a_decision(**changes: Any) -> Decision:
         "prob_long": 0.75,
         "prob_short": 0.25,
         "confidence": 0.65,
+        "model_confidence": 0.65,
         "model_version": "20261123_000000",
         "horizon_seconds": 3600,
         "threshold": 0.6,
@@ -100,6 +122,11 @@ def a_decision(**changes: Any) -> Decision:
         "reasons": (),
         "features": dict(FEATURES),
         "members": (0.7, 0.8, 0.75),
+        "disagreement": 0.04,
+        "dissimilarity": 0.4,
+        "bar_open_ms": BAR_MS,
+        "scored": False,
+        "shadow": None,
         "at_ms": NOW_MS,
     }
     return Decision(**values | changes)
@@ -110,7 +137,32 @@ def a_prediction(**changes: Any) -> Prediction:
         "prob_long": 0.75,
         "confidence": 0.65,
         "members": (0.7, 0.8, 0.75),
-        "model_version": "20261123_000000",
+        "disagreement": 0.04,
+        "dissimilarity": 0.5,
+        "model_version": VERSION,
         "horizon_seconds": 3600,
+        "bar_seconds": 3600,
+        "market": "simulated",
+        "expire_ms": None,
+        "shadow": None,
     }
     return Prediction(**values | changes)
+
+
+def a_shadow(**changes: Any) -> Shadow:
+    values: dict[str, Any] = {"model_version": "20261201_000000", "prob_long": 0.7, "confidence": 0.62}
+    return Shadow(**values | changes)
+
+
+def a_series(count: int = 300, newest_open_ms: int = BAR_MS, bar_seconds: int = 3600) -> BarSeries:
+    """Bars without a gap, up to the one that opened at `newest_open_ms`."""
+    span_ms = bar_seconds * 1000
+    opened = range(newest_open_ms - (count - 1) * span_ms, newest_open_ms + span_ms, span_ms)
+    return BarSeries(bar_seconds=bar_seconds, bars=tuple(a_bar(open_time_ms=open_ms) for open_ms in opened))
+
+
+def a_bar(**changes: Any) -> Bar:
+    """A bar whose close tells it from its neighbours."""
+    values: dict[str, Any] = {"open_time_ms": BAR_MS, "open": 60_000.0, "high": 60_100.0, "low": 59_900.0}
+    values |= {"volume": 10.0} | changes
+    return Bar(**{"close": 60_000.0 + values["open_time_ms"] // 60_000 % 7} | values)

@@ -1,15 +1,19 @@
 """Stand-ins for the ports: small, in memory, and as strict as what they stand for."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
 
+from gateway.core.facts import CalibrationStanding
 from gateway.core.lifecycle import OPEN_STATES, ORDER_MOVES, RiskStatus
 from gateway.core.model import (
+    BarLabel,
+    BarSeries,
     Book,
     Decision,
     DecisionId,
+    FeatureReference,
     Fill,
     Instrument,
     OrderKey,
@@ -20,9 +24,17 @@ from gateway.core.model import (
     Prediction,
     RiskChange,
     Symbol,
+    WatchState,
 )
 from gateway.core.risk import Approved
-from gateway.ports import Event, JournalUnavailableError, ModelUnavailableError, Step, VenueUnavailableError
+from gateway.ports import (
+    Event,
+    JournalUnavailableError,
+    ModelUnavailableError,
+    NotOfferedError,
+    Step,
+    VenueUnavailableError,
+)
 
 
 @dataclass
@@ -38,6 +50,7 @@ class FakeMarket:
     books: dict[Symbol, Book]
     instruments: dict[Symbol, Instrument]
     source: str = "fake"
+    series: dict[Symbol, BarSeries] = field(default_factory=dict)
 
     def book(self, symbol: Symbol) -> Book | None:
         return self.books.get(symbol)
@@ -45,25 +58,94 @@ class FakeMarket:
     def instrument(self, symbol: Symbol) -> Instrument | None:
         return self.instruments.get(symbol)
 
+    def bars(self, symbol: Symbol) -> BarSeries | None:
+        return self.series.get(symbol)
+
 
 @dataclass
 class FakeModel:
+    """Says one thing of every row; `computed` is what it makes of bars, None for a server that cannot."""
+
     prediction: Prediction
     names: tuple[str, ...] = ("mom_20", "rv_5", "rsi_14")
     down: bool = False
+    computed: Mapping[str, float] | None = None
+    labels: dict[int, BarLabel] = field(default_factory=dict)
+    """By when the bar opened; a server that labels nothing has none."""
+    references: Sequence[FeatureReference] = ()
+    seen: list[Sequence[float]] = field(default_factory=list)
+    """The rows that it was asked about."""
+    series: list[BarSeries] = field(default_factory=list)
+    """The bars that it was sent."""
 
     async def feature_names(self) -> Sequence[str]:
-        if self.down:
-            raise ModelUnavailableError("down")
+        self._answer_or_raise()
         return self.names
 
     async def predict_many(self, rows: Sequence[Sequence[float]]) -> Sequence[Prediction]:
-        if self.down:
-            raise ModelUnavailableError("down")
+        self._answer_or_raise()
+        self.seen += rows
         return [self.prediction for _ in rows]
 
     async def ready(self) -> str | None:
         return None if self.down else self.prediction.model_version
+
+    async def features(self, bars: BarSeries) -> Mapping[str, float]:
+        self._answer_or_raise()
+        self.series.append(bars)
+        if self.computed is None:
+            raise NotOfferedError("not offered")
+        return self.computed
+
+    async def label(self, bars: BarSeries, open_time_ms: int, model_version: str) -> BarLabel:
+        self._answer_or_raise()
+        self.series.append(bars)
+        if not self.labels:
+            raise NotOfferedError("not offered")
+        return self.labels.get(open_time_ms, BarLabel.OPEN)
+
+    async def reference(self, model_version: str) -> Sequence[FeatureReference]:
+        self._answer_or_raise()
+        return self.references
+
+    def _answer_or_raise(self) -> None:
+        if self.down:
+            raise ModelUnavailableError("down")
+
+
+@dataclass
+class FakeCalibration:
+    """Stands as it is told, and counts the first decision of each symbol, bar and version."""
+
+    state: WatchState = WatchState.OK
+    threshold: float = 0.6
+    slope: float = 1.0
+    claims_max: int | None = None
+    """After so many the journal cannot be read."""
+    loaded: list[str] = field(default_factory=list)
+    claims: set[tuple[Symbol, int, str]] = field(default_factory=set)
+    durable: list[Decision] = field(default_factory=list)
+
+    def standing(self, model_version: str | None = None) -> CalibrationStanding:
+        return CalibrationStanding(state=self.state, threshold=self.threshold, slope=self.slope)
+
+    def claim(self, symbol: Symbol, bar_open_ms: int, model_version: str) -> bool:
+        claim = (symbol, bar_open_ms, model_version)
+        if claim in self.claims:
+            return False
+        if self.claims_max is not None and len(self.claims) >= self.claims_max:
+            raise JournalUnavailableError("unreadable")
+        self.claims.add(claim)
+        return True
+
+    def unclaim(self, symbol: Symbol, bar_open_ms: int, model_version: str) -> None:
+        self.claims.remove((symbol, bar_open_ms, model_version))
+
+    def recorded(self, decisions: Sequence[Decision]) -> None:
+        self.durable += decisions
+
+    def load(self, model_version: str) -> None:
+        self.loaded.append(model_version)
 
 
 @dataclass

@@ -3,12 +3,14 @@
 from decimal import Decimal
 
 from builders import BTC, NOW_MS, a_book, a_policy, an_instrument
-from fakes import FakeClock, FakeJournal, FakeMarket, FakeTracer, FakeVenue
+from fakes import FakeCalibration, FakeClock, FakeJournal, FakeMarket, FakeTracer, FakeVenue
 
 from gateway.account import Account
 from gateway.adapters.facts import LocalFacts
 from gateway.core.ledger import Ledger
+from gateway.decision_path import DecisionPath
 from gateway.guard import RiskGuard
+from gateway.live_features import LiveFeatures
 from gateway.order_path import OrderPath
 from gateway.reconcile import Reconciler
 
@@ -21,6 +23,7 @@ class World:
         self.journal = FakeJournal()
         self.market = FakeMarket(books={BTC: a_book()}, instruments={BTC: an_instrument()})
         self.venue = FakeVenue()
+        self.calibration = FakeCalibration()
         self.tracer = FakeTracer()
         self.policy = a_policy(**policy)
         self.restart()
@@ -39,7 +42,12 @@ class World:
         )
         self.guard.load()
         facts = LocalFacts(
-            account=self.account, guard=self.guard, market=self.market, journal=self.journal, clock=self.clock
+            account=self.account,
+            guard=self.guard,
+            market=self.market,
+            calibration=self.calibration,
+            journal=self.journal,
+            clock=self.clock,
         )
         self.path = OrderPath(
             account=self.account,
@@ -58,6 +66,19 @@ class World:
             market=self.market,
             clock=self.clock,
             order_age_ms_max=15_000,
+        )
+
+    def decisions(self, model):
+        """A decision path beside the order path."""
+        return DecisionPath(
+            policy=self.policy,
+            model=model,
+            live=LiveFeatures(market=self.market, model=model, clock=self.clock),
+            guard=self.guard,
+            calibration=self.calibration,
+            journal=self.journal,
+            clock=self.clock,
+            bar_seconds=3600,
         )
 
     def states(self):

@@ -1,21 +1,29 @@
-"""Gathers the facts of one moment from the account, the market, the guard and the journal."""
+"""Gathers the facts of one moment from the account, the market, the guard, the calibration and the journal."""
 
 from gateway.account import Account
 from gateway.core.facts import OrderFacts
 from gateway.core.model import Order, Side
 from gateway.guard import RiskGuard
-from gateway.ports import Clock, Journal, MarketData
+from gateway.ports import CalibrationGuard, Clock, Journal, MarketData
 
 
 class LocalFacts:
     """Facts that this process holds: all of them are read within one turn of the event loop, so they agree."""
 
     def __init__(
-        self, *, account: Account, guard: RiskGuard, market: MarketData, journal: Journal, clock: Clock
+        self,
+        *,
+        account: Account,
+        guard: RiskGuard,
+        market: MarketData,
+        calibration: CalibrationGuard,
+        journal: Journal,
+        clock: Clock,
     ) -> None:
         self._account = account
         self._guard = guard
         self._market = market
+        self._calibration = calibration
         self._journal = journal
         self._clock = clock
 
@@ -32,5 +40,6 @@ class LocalFacts:
             position_qty=self._account.ledger.position_qty(symbol),
             pending_buy_usd=self._account.pending_usd(symbol, Side.BUY),
             pending_sell_usd=self._account.pending_usd(symbol, Side.SELL),
+            calibration=self._calibration.standing(),
             decision=self._journal.find_decision(order.decision_id) if order.decision_id else None,
         )

@@ -17,6 +17,10 @@ class Policy:
     """A fraction of the peak equity."""
     price_age_ms_max: int
     decision_age_ms_max: int
+    dissimilarity_max: float
+    """How far from the training set features may lie, in multiples of the card's limit."""
+    real_market: bool
+    """Whether prices are those of a real market."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +32,15 @@ class CalibrationStanding:
     """The confidence that is asked for at this moment: the operator's, raised while the watch has raised it."""
     slope: float
     """What the log odds of the model's confidence are multiplied by, 0 to 1; 1 when recalibration is off."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DecisionFacts:
+    """The world at the moment of a decision."""
+
+    at_ms: int
+    risk_state: RiskState
+    calibration: CalibrationStanding
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -258,7 +258,8 @@ class Decision:
     disagreement: float | None
     dissimilarity: float | None
     bar_open_ms: int | None
-    """When the last bar that had closed by then opened: the bar that is labelled; None in records of version 1."""
+    """When the bar that is labelled opened: the newest that the features were computed from, or, where the caller sent
+    them, the last that had closed by then; None in records of version 1."""
     scored: bool
     """The first of its symbol, bar and model version: the one that calibration counts."""
     shadow: Shadow | None

@@ -2,18 +2,22 @@
 
 Order of precedence; the first check that fails is the answer:
 
-1. SYMBOL_NOT_ALLOWED  the symbol is not on the allow-list
-2. HALTED              an operator's halt stands
-3. DECISION_MISMATCH   the named decision is missing, or says something else
-4. DECISION_EXPIRED    the named decision is too old
-5. LOW_CONFIDENCE      the confidence is below the threshold (not for reduce-only)
-6. MARKET_DATA_STALE   no fresh price, no filters, or an equity that cannot be told
-7. RISK_LOCKED         the drawdown lock stands, or is reached now (not for reduce-only)
-8. NO_POSITION         a reduce-only order met nothing to reduce
-9. SYMBOL_CAP          no room under the symbol's cap (not for reduce-only)
-10. MIN_NOTIONAL       what is left is below the venue's minimum
+1. SYMBOL_NOT_ALLOWED     the symbol is not on the allow-list
+2. HALTED                 an operator's halt stands
+3. DECISION_MISMATCH      the named decision is missing, or says something else
+4. DECISION_EXPIRED       the named decision is too old
+5. OUT_OF_DISTRIBUTION    the named decision was forbidden for this (5 to 9: not for reduce-only)
+6. CALIBRATION_DRIFT      the calibration watch abstains, or the named decision was forbidden for this
+7. MODEL_EXPIRED          the named decision was forbidden for this
+8. MODEL_MARKET_MISMATCH  the named decision was forbidden for this
+9. LOW_CONFIDENCE         the confidence is below the threshold, which the watch may have raised
+10. MARKET_DATA_STALE     no fresh price, no filters, or an equity that cannot be told
+11. RISK_LOCKED           the drawdown lock stands, or is reached now (not for reduce-only)
+12. NO_POSITION           a reduce-only order met nothing to reduce
+13. SYMBOL_CAP            no room under the symbol's cap (not for reduce-only)
+14. MIN_NOTIONAL          what is left is below the venue's minimum
 
-Every check fails closed: a fact that is None refuses.
+Every check fails closed: a fact that is None refuses. docs/risk.md has the same table for readers.
 """
 
 from collections.abc import Sequence
@@ -33,6 +37,7 @@ from gateway.core.model import (
     RiskState,
     Side,
     Signal,
+    WatchState,
 )
 from gateway.core.reasons import Reason
 from gateway.core.size import clipped, room_usd, scaled_by_confidence, step
@@ -40,6 +45,14 @@ from gateway.core.size import clipped, room_usd, scaled_by_confidence, step
 _PERMIT = object()
 
 SIDE_OF_SIGNAL = {Signal.LONG: Side.BUY, Signal.SHORT: Side.SELL}
+
+_MODEL_REASONS = {
+    Reason.OUT_OF_DISTRIBUTION: "the features lie outside what the model was trained on. Wait for a usual market",
+    Reason.CALIBRATION_DRIFT: "live outcomes fall short of the confidence. Wait, or activate another model",
+    Reason.MODEL_EXPIRED: "the model is older than its card allows. Train and activate a new version",
+    Reason.MODEL_MARKET_MISMATCH: "the model was made for another market. Activate a model of this one",
+}
+"""What the model itself can be held against, in order of precedence: what is wrong, and what to do."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +89,8 @@ def approve(order: Order, order_link_id: OrderLinkId, facts: OrderFacts, policy:
     failure = (
         _check_permission(order, facts, policy)
         or _check_decision(order, facts, policy)
-        or _check_confidence(order, confidence, policy)
+        or _check_model(order, facts)
+        or _check_confidence(order, confidence, facts, policy)
     )
     if failure:
         return failure
@@ -187,13 +201,46 @@ def _mismatch(order: Order, decision: Decision) -> str:
     return ""
 
 
-def _check_confidence(order: Order, confidence: Decimal, policy: Policy) -> Failure | None:
-    if order.reduce_only or confidence >= policy.confidence_threshold:
+def _check_model(order: Order, facts: OrderFacts) -> Failure | None:
+    """What the model is held against: by the named decision, and by the watch for every order that opens."""
+    if order.reduce_only:
+        return None
+    decision = facts.decision
+    held = set(decision.reasons) if decision else set()
+    if facts.calibration.state is WatchState.ABSTAINING:
+        held.add(Reason.CALIBRATION_DRIFT)
+    for reason, what in _MODEL_REASONS.items():
+        if reason in held:
+            return Failure(
+                reason=reason,
+                message=f"No order was sent: {what}.",
+                metadata=_told_of_model(facts, decision),
+                field_name="decisionId" if decision else None,
+            )
+    return None
+
+
+def _told_of_model(facts: OrderFacts, decision: Decision | None) -> dict[str, str]:
+    told = {"calibration": facts.calibration.state.value}
+    if decision is None:
+        return told
+    told |= {"decisionId": decision.decision_id, "model_version": decision.model_version}
+    return told if decision.dissimilarity is None else told | {"dissimilarity": str(decision.dissimilarity)}
+
+
+def _check_confidence(order: Order, confidence: Decimal, facts: OrderFacts, policy: Policy) -> Failure | None:
+    """Hold the confidence against what is asked at this moment, which is never less than what the operator asks."""
+    asked = max(policy.confidence_threshold, Decimal(repr(facts.calibration.threshold)))
+    if order.reduce_only or confidence >= asked:
         return None
     return Failure(
         reason=Reason.LOW_CONFIDENCE,
         message="No order was sent: the confidence is below the threshold. Wait for a better signal.",
-        metadata={"confidence": format(confidence, "f"), "threshold": format(policy.confidence_threshold, "f")},
+        metadata={
+            "confidence": format(confidence, "f"),
+            "threshold": format(asked, "f"),
+            "threshold_configured": format(policy.confidence_threshold, "f"),
+        },
         field_name="confidence",
     )
 

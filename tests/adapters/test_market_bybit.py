@@ -1,6 +1,6 @@
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from decimal import Decimal
 from typing import Any
@@ -11,16 +11,15 @@ from aiohttp import web
 from fakes import FakeClock
 from hypothesis import given
 from hypothesis import strategies as st
+from market_kit import BTC, ETH, a_market, config, until
 
 from gateway.adapters.clock import SystemClock
 from gateway.adapters.market_bybit import BybitMarket
 from gateway.adapters.market_bybit.local_book import LocalBook
 from gateway.adapters.market_bybit.messages import BadMessageError, parse_instrument
 from gateway.core.model import Instrument, Level, Symbol
-from simulator.server import ServerConfig, running
+from simulator.server import running
 
-BTC = Symbol("BTCUSDT")
-ETH = Symbol("ETHUSDT")
 TOPIC = "orderbook.50.BTCUSDT"
 
 
@@ -215,37 +214,10 @@ def test_filters_that_cannot_be_read_are_refused(answer: Any) -> None:
         parse_instrument(BTC, answer)
 
 
-async def until(condition: Callable[[], Any], seconds: float = 4.0) -> None:
-    async with asyncio.timeout(seconds):
-        while not condition():  # noqa: ASYNC110 - the market has no events, on purpose
-            await asyncio.sleep(0.02)
-
-
-@asynccontextmanager
-async def a_market(port: int, *symbols: Symbol, silence_seconds: float = 10.0) -> AsyncIterator[BybitMarket]:
-    market = BybitMarket(
-        source="simulated",
-        rest_url=f"http://127.0.0.1:{port}/",
-        ws_url=f"ws://127.0.0.1:{port}/v5/public/linear",
-        symbols=symbols or (BTC, ETH),
-        clock=SystemClock(),
-        silence_seconds=silence_seconds,
-    )
-    await market.start()
-    try:
-        yield market
-    finally:
-        await market.close()
-
-
 async def control(port: int, name: str, body: dict[str, Any]) -> None:
     url = f"http://127.0.0.1:{port}/_control/{name}"
     async with aiohttp.ClientSession() as session, session.post(url, json=body) as answer:
         assert answer.status == 200, await answer.text()
-
-
-def config(port: int = 0) -> ServerConfig:
-    return ServerConfig(seed=7, symbols=[BTC, ETH], port=port)
 
 
 def received_ms(market: BybitMarket) -> int:
@@ -418,5 +390,7 @@ async def test_silence_is_noticed(frames: tuple[str, ...]) -> None:
 
 
 def test_a_market_that_never_started_shows_nothing() -> None:
-    market = BybitMarket(source="s", rest_url="http://x", ws_url="ws://x", symbols=[BTC], clock=FakeClock())
-    assert (market.book(BTC), market.instrument(BTC)) == (None, None)
+    market = BybitMarket(
+        source="s", rest_url="http://x", ws_url="ws://x", symbols=[BTC], clock=FakeClock(), bar_minutes=1
+    )
+    assert (market.book(BTC), market.instrument(BTC), market.bars(BTC)) == (None, None, None)

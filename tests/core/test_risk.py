@@ -4,11 +4,21 @@ from dataclasses import replace
 from decimal import Decimal
 
 import pytest
-from builders import BTC, NOW_MS, a_book, a_decision, a_policy, an_instrument, an_order, the_facts
+from builders import BTC, NOW_MS, a_book, a_decision, a_policy, a_standing, an_instrument, an_order, the_facts
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.model import Adjustment, DecisionId, Failure, OrderLinkId, RiskState, Side, Signal, Symbol
+from gateway.core.model import (
+    Adjustment,
+    DecisionId,
+    Failure,
+    OrderLinkId,
+    RiskState,
+    Side,
+    Signal,
+    Symbol,
+    WatchState,
+)
 from gateway.core.reasons import Reason
 from gateway.core.risk import Approved, approve
 
@@ -83,7 +93,82 @@ def test_confidence_at_the_threshold_passes_and_below_it_does_not():
     assert isinstance(verdict(an_order(confidence=Decimal("0.6"))), Approved)
     below = verdict(an_order(confidence=Decimal("0.5999")))
     assert refused_for(below) is Reason.LOW_CONFIDENCE
-    assert below.metadata == {"confidence": "0.5999", "threshold": "0.6"}
+    assert below.metadata == {"confidence": "0.5999", "threshold": "0.6", "threshold_configured": "0.6"}
+
+
+def test_a_raised_threshold_is_held_against_every_opening_order():
+    raised = the_facts(calibration=a_standing(state=WatchState.RAISED, threshold=0.65))
+    assert isinstance(verdict(an_order(confidence=Decimal("0.65")), raised), Approved)
+    below = verdict(an_order(confidence=Decimal("0.6499")), raised)
+    assert refused_for(below) is Reason.LOW_CONFIDENCE
+    assert below.metadata == {"confidence": "0.6499", "threshold": "0.65", "threshold_configured": "0.6"}
+    decided = replace(raised, decision=a_decision(confidence=0.64))
+    assert refused_for(verdict(by_decision(), decided)) is Reason.LOW_CONFIDENCE
+
+
+def test_the_operators_threshold_holds_whatever_the_watch_says():
+    lax = the_facts(calibration=a_standing(threshold=0.5))
+    assert refused_for(verdict(an_order(confidence=Decimal("0.5999")), lax)) is Reason.LOW_CONFIDENCE
+
+
+MODEL_REASONS = (
+    Reason.OUT_OF_DISTRIBUTION,
+    Reason.CALIBRATION_DRIFT,
+    Reason.MODEL_EXPIRED,
+    Reason.MODEL_MARKET_MISMATCH,
+)
+
+
+def by_decision(**changes):
+    return an_order(decision_id=DecisionId("d1"), confidence=None, **changes)
+
+
+@pytest.mark.parametrize("reason", MODEL_REASONS)
+def test_a_decision_that_the_model_is_held_against_opens_nothing_and_lets_reductions_pass(reason):
+    facts = the_facts(decision=a_decision(allow=False, reasons=(reason,)), position_qty=Decimal(1))
+    result = verdict(by_decision(), facts)
+    assert refused_for(result) is reason
+    assert result.field_name == "decisionId"
+    assert result.metadata == {
+        "calibration": "ok",
+        "decisionId": "d1",
+        "model_version": "20261123_000000",
+        "dissimilarity": "0.4",
+    }
+    assert isinstance(verdict(by_decision(side=Side.SELL, reduce_only=True), facts), Approved)
+
+
+@pytest.mark.parametrize("reason", [Reason.LOW_CONFIDENCE, Reason.HALTED, Reason.RISK_LOCKED])
+def test_other_reasons_of_a_decision_are_judged_anew(reason):
+    facts = the_facts(decision=a_decision(allow=False, reasons=(reason,)))
+    assert isinstance(verdict(by_decision(), facts), Approved)
+
+
+def test_reasons_of_the_model_are_told_in_order():
+    for first in range(len(MODEL_REASONS)):
+        facts = the_facts(decision=a_decision(allow=False, reasons=MODEL_REASONS[first:][::-1]))
+        assert refused_for(verdict(by_decision(), facts)) is MODEL_REASONS[first]
+
+
+@pytest.mark.parametrize("state", [WatchState.OK, WatchState.WARNED, WatchState.RAISED])
+def test_the_watch_refuses_nothing_before_it_abstains(state):
+    assert isinstance(verdict(facts=the_facts(calibration=a_standing(state=state))), Approved)
+
+
+def test_an_abstaining_watch_refuses_every_opening_order_and_lets_reductions_pass():
+    facts = the_facts(calibration=a_standing(state=WatchState.ABSTAINING), position_qty=Decimal(1))
+    stated = verdict(an_order(confidence=Decimal("0.99")), facts)
+    assert refused_for(stated) is Reason.CALIBRATION_DRIFT
+    assert (stated.field_name, stated.metadata) == (None, {"calibration": "abstaining"})
+    assert refused_for(verdict(by_decision(), replace(facts, decision=a_decision()))) is Reason.CALIBRATION_DRIFT
+    assert isinstance(verdict(an_order(side=Side.SELL, reduce_only=True, confidence=None), facts), Approved)
+
+
+def test_what_the_model_is_held_against_comes_after_the_decisions_age_and_before_its_confidence():
+    old = a_decision(at_ms=NOW_MS - 60_001, confidence=0.1, allow=False, reasons=(Reason.OUT_OF_DISTRIBUTION,))
+    assert refused_for(verdict(by_decision(), the_facts(decision=old))) is Reason.DECISION_EXPIRED
+    fresh = replace(old, at_ms=NOW_MS)
+    assert refused_for(verdict(by_decision(), the_facts(decision=fresh))) is Reason.OUT_OF_DISTRIBUTION
 
 
 @pytest.mark.parametrize(

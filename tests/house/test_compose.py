@@ -11,7 +11,7 @@ import pytest
 import yaml
 from google.rpc import error_details_pb2, status_pb2
 
-from gateway.settings import TABLE
+from gateway.settings_table import TABLE
 from inference.settings import SETTINGS
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]

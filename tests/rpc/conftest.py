@@ -8,7 +8,6 @@ from builders import BTC, a_prediction
 from fakes import FakeModel
 from world import World
 
-from gateway.decision_path import DecisionPath
 from gateway.health import Health
 from gateway.rpc.server import Server
 from gateway.rpc.servicers import Servicers, servicers
@@ -36,13 +35,10 @@ def build(world: World, model: FakeModel, rate_limit_max: int) -> Servicers:
         symbols=settings.symbols,
         price_age_ms_max=5000,
     )
-    decisions = DecisionPath(
-        policy=world.policy, model=model, guard=world.guard, journal=world.journal, clock=world.clock
-    )
     return servicers(
         settings=settings,
         path=world.path,
-        decisions=decisions,
+        decisions=world.decisions(model),
         guard=world.guard,
         health=health,
         journal=world.journal,

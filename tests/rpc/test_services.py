@@ -5,8 +5,9 @@ import json
 
 import grpc
 import pytest
-from builders import BTC, FEATURES, a_book, a_prediction
+from builders import BTC, FEATURES, NOW_MS, a_book, a_prediction, a_series, a_shadow
 from google.api import httpbody_pb2
+from google.protobuf import json_format
 from google.rpc import error_details_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
@@ -23,7 +24,7 @@ from trading.v1 import (
     trade_pb2_grpc,
 )
 
-from gateway.core.model import OrderState
+from gateway.core.model import OrderState, WatchState
 from gateway.core.reasons import CODES, Reason
 
 ORDER = {"symbol": BTC, "side": "buy", "qty_usd": 2000.0, "confidence": 0.9}
@@ -68,6 +69,102 @@ async def test_a_low_confidence_is_an_answer_not_an_error(running):
     running.model.prediction = a_prediction(confidence=0.55)
     answer = await consensus(running)
     assert (answer.allow, list(answer.reasons)) == (False, ["LOW_CONFIDENCE"])
+
+
+CONSENSUS_KEYS = {
+    "signal",
+    "prob_long",
+    "prob_short",
+    "confidence",
+    "model_version",
+    "allow",
+    "threshold",
+    "decision_id",
+    "reasons",
+    "horizon_seconds",
+}
+
+
+async def test_a_consensus_answer_has_the_documented_keys_and_no_other(running):
+    running.model.prediction = a_prediction(shadow=a_shadow())
+    answer = await post(running, "GetConsensus", {"symbol": BTC, "features": FEATURES})
+    assert set(json_format.MessageToDict(answer, always_print_fields_with_no_presence=True)) == CONSENSUS_KEYS
+
+
+COMPUTED = {"mom_20": 0.3, "rv_5": 0.9, "rsi_14": 55.0}
+
+
+def with_bars(running):
+    running.world.market.series[BTC] = a_series()
+    running.model.computed = COMPUTED
+
+
+@pytest.mark.parametrize("body", [{"symbol": BTC}, {"symbol": BTC, "features": {}}])
+async def test_a_symbol_alone_is_a_question(running, body):
+    with_bars(running)
+    over_json = await post(running, "GetConsensus", body)
+    over_grpc = await consensus(running, features={})
+    assert (over_json.signal, over_grpc.signal) == ("long", "long")
+    kept = running.world.journal.decisions
+    assert [kept[answer.decision_id].features for answer in (over_json, over_grpc)] == [COMPUTED, COMPUTED]
+
+
+async def test_a_batch_may_mix_symbols_alone_with_features(running):
+    with_bars(running)
+    body = {"requests": [{"symbol": BTC}, {"symbol": BTC, "features": FEATURES}]}
+    answer = await post(running, "BatchGetConsensus", body)
+    kept = running.world.journal.decisions
+    assert [kept[one.decision_id].features for one in answer.responses] == [COMPUTED, FEATURES]
+
+
+async def test_a_symbol_alone_without_fresh_bars_is_503_and_tells_the_figures(running):
+    told = await refused(post(running, "GetConsensus", {"symbol": BTC}))
+    assert (told.reason, told.http_status) == ("MARKET_DATA_STALE", "503")
+    assert told.metadata == {"symbol": BTC, "bars": "0", "bars_min": "250"}
+    told = await refused(post(running, "BatchGetConsensus", {"requests": [{"symbol": BTC}]}))
+    assert (told.reason, told.metadata["row"]) == ("MARKET_DATA_STALE", "0")
+
+
+async def test_a_symbol_alone_to_a_model_whose_server_computes_nothing_is_400(running):
+    running.world.market.series[BTC] = a_series()
+    told = await refused(consensus(running, features={}))
+    assert (told.reason, told.http_status, told.metadata) == ("MISSING_FEATURE", "400", {"field": "features"})
+
+
+@pytest.mark.parametrize(
+    ("prediction", "reason"),
+    [({"dissimilarity": 1.5}, "OUT_OF_DISTRIBUTION"), ({"expire_ms": NOW_MS}, "MODEL_EXPIRED")],
+)
+async def test_a_decision_that_the_model_is_held_against_is_answered_and_its_order_is_412(running, prediction, reason):
+    running.model.prediction = a_prediction(**prediction)
+    answer = await consensus(running)
+    assert (answer.allow, list(answer.reasons)) == (False, [reason])
+    request = trade_pb2.ExecuteRequest(symbol=BTC, side="buy", qty_usd=2000.0, decision_id=answer.decision_id)
+    told = await refused(trade_pb2_grpc.TradeServiceStub(running.channel).Execute(request))
+    assert (told.code, told.reason, told.http_status) == (grpc.StatusCode.FAILED_PRECONDITION, reason, "412")
+    assert told.metadata["decisionId"] == answer.decision_id
+
+
+async def test_an_abstaining_watch_is_412_for_every_opening_order(running):
+    running.world.calibration.state = WatchState.ABSTAINING
+    assert list((await consensus(running)).reasons) == ["CALIBRATION_DRIFT"]
+    told = await refused(execute(running))
+    assert (told.reason, told.http_status, told.metadata) == (
+        "CALIBRATION_DRIFT",
+        "412",
+        {"calibration": "abstaining"},
+    )
+
+
+async def test_a_raised_threshold_is_answered_and_held_against_orders(running):
+    running.world.calibration.threshold = 0.95
+    answer = await consensus(running)
+    assert (answer.threshold, answer.allow) == (0.95, False)
+    told = await refused(execute(running))
+    assert (told.reason, told.metadata) == (
+        "LOW_CONFIDENCE",
+        {"confidence": "0.9", "threshold": "0.95", "threshold_configured": "0.6"},
+    )
 
 
 async def test_a_batch_answers_every_row_in_order(running):
@@ -192,7 +289,6 @@ async def test_an_empty_key_header_is_refused(running):
 @pytest.mark.parametrize(
     ("features", "reason"),
     [
-        ({}, "INVALID_FIELD"),
         ({"mom_20": 1.0}, "MISSING_FEATURE"),
         ({**FEATURES, "more": 1.0}, "UNKNOWN_FEATURE"),
         ({**FEATURES, "rv_5": float("inf")}, "NON_FINITE"),

@@ -1,13 +1,15 @@
 """Prices from Bybit's public linear stream, or from anything that speaks it.
 
-One task keeps a WebSocket to `orderbook.50` of every allowed symbol, another the
-instruments' filters by REST. Neither ever ends by itself:
+One task keeps a WebSocket to `orderbook.50` of every allowed symbol, another the instruments' filters
+by REST, a third their closed bars by REST. None ever ends by itself:
 
 - A lost, refused or silent connection is made anew, with back-off; the last book stays and grows old.
 - A message that cannot be read, or a book that it leaves crossed, costs that symbol its book until the
   next snapshot, which is asked for. Other symbols go on.
 - A book's `received_ms` moves only when the matching engine's time stamp moves: a stopped market that
   is still served looks as old as it is.
+- A bar is closed when the exchange's own clock says so. Each is asked for shortly after its close, and again until it
+  is there. An answer that cannot be read costs itself: the bars that are known stay, and grow old.
 """
 
 import asyncio
@@ -18,9 +20,11 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 import aiohttp
 import structlog
 
+from gateway.adapters.market_bybit.bars import BARS_MAX, KeptBars
 from gateway.adapters.market_bybit.local_book import LocalBook
-from gateway.adapters.market_bybit.messages import BadMessageError, parse_instrument, parse_json
-from gateway.core.model import Book, Instrument, Symbol
+from gateway.adapters.market_bybit.messages import BadMessageError, parse_instrument, parse_json, parse_klines
+from gateway.core.bars import MS
+from gateway.core.model import BarSeries, Book, Instrument, Symbol
 from gateway.ports import Clock
 
 DEPTH = 50
@@ -35,6 +39,14 @@ RESUBSCRIBE_SECONDS = 1.0
 """The least time between two requests for a new snapshot of one symbol."""
 INSTRUMENTS_SECONDS = 6 * 3600.0
 """How often the filters are read again; Bybit moves them twice a month."""
+BAR_DELAY_SECONDS = 1.0
+"""So long after its close a bar is asked for; the exchange needs a moment to make it."""
+BAR_RETRY_SECONDS = 2.0
+"""So long after that it is asked for again while it is not there."""
+BARS_PAUSE_SECONDS = 60.0
+"""The longest time between two looks at the bars, however long they are: corrections come, and machines sleep."""
+DAY_MINUTES = 1440
+"""Bybit names shorter bars by their minutes."""
 MESSAGE_BYTES_MAX = 1 << 20
 
 log = structlog.get_logger()
@@ -53,6 +65,7 @@ class BybitMarket:
         ws_url: str,
         symbols: Sequence[Symbol],
         clock: Clock,
+        bar_minutes: int,
         silence_seconds: float = SILENCE_SECONDS,
     ) -> None:
         self.source = source
@@ -63,6 +76,10 @@ class BybitMarket:
         self._books = {_topic(symbol): LocalBook() for symbol in symbols}
         self._symbols = tuple(symbols)
         self._instruments: dict[Symbol, Instrument] = {}
+        self._bar_seconds = bar_minutes * 60
+        self._interval = "D" if bar_minutes == DAY_MINUTES else str(bar_minutes)
+        self._exchange_ahead_ms = 0
+        self._bars = {symbol: KeptBars(self._bar_seconds) for symbol in symbols}
         self._tasks: list[asyncio.Task[None]] = []
 
     def book(self, symbol: Symbol) -> Book | None:
@@ -74,11 +91,17 @@ class BybitMarket:
         """The venue's rules for `symbol`, or None when they are not known or it does not trade."""
         return self._instruments.get(symbol)
 
+    def bars(self, symbol: Symbol) -> BarSeries | None:
+        """The closed bars that are known, the newest last; None when there are none."""
+        kept = self._bars.get(symbol)
+        return kept.series() if kept else None
+
     async def start(self) -> None:
         """Begin to read; returns at once, with or without a connection."""
         self._tasks = [
             asyncio.create_task(_forever("market_stream", self._stream)),
             asyncio.create_task(_forever("market_instruments", self._refresh_instruments)),
+            asyncio.create_task(_forever("market_bars", self._follow_bars)),
         ]
 
     async def close(self) -> None:
@@ -114,16 +137,58 @@ class BybitMarket:
         await asyncio.sleep(INSTRUMENTS_SECONDS)
 
     async def _instruments_info(self, session: aiohttp.ClientSession, symbol: Symbol) -> object:
-        url = f"{self._rest_url}/v5/market/instruments-info"
-        query = {"category": "linear", "symbol": symbol}
+        return await self._get(session, "instruments-info", {"category": "linear", "symbol": symbol})
+
+    async def _follow_bars(self, healthy: Callable[[], None]) -> None:
+        """The bars of every symbol, then each new one shortly after it has closed."""
+        timeout = aiohttp.ClientTimeout(total=CONNECT_SECONDS)
+        async with aiohttp.ClientSession(timeout=timeout) as session:
+            asked = self._symbols
+            while True:
+                unread = [symbol for symbol in asked if not await self._read_bars(session, symbol)]
+                if unread:
+                    raise BadMessageError(f"the bars of {', '.join(unread)} were not read")
+                healthy()
+                now_ms = self._exchange_ms()
+                behind = tuple(symbol for symbol in self._symbols if not self._bars[symbol].has_closed_by(now_ms))
+                await asyncio.sleep(BAR_RETRY_SECONDS if behind else self._seconds_to_next_bar(now_ms))
+                asked = behind or self._symbols
+
+    async def _read_bars(self, session: aiohttp.ClientSession, symbol: Symbol) -> bool:
+        """Take the newest bars of one symbol; False when the answer cannot be used, which costs no other symbol."""
+        kept = self._bars[symbol]
+        query = {"category": "linear", "symbol": symbol, "interval": self._interval, "limit": str(BARS_MAX)}
+        start_ms = kept.reread_from_ms()
+        if start_ms is not None:
+            query["start"] = str(start_ms)
+        try:
+            answer = parse_klines(symbol, self._bar_seconds, await self._get(session, "kline", query))
+        except BadMessageError as fault:
+            log.warning("market_bars_unreadable", symbol=symbol, detail=str(fault))
+            return False
+        kept.merge(answer.bars)
+        self._exchange_ahead_ms = answer.answered_ms - _loop_ms()
+        return True
+
+    def _exchange_ms(self) -> int:
+        """The time by the exchange's clock, as its last answer told it."""
+        return _loop_ms() + self._exchange_ahead_ms
+
+    def _seconds_to_next_bar(self, now_ms: int) -> float:
+        span_ms = self._bar_seconds * MS
+        return min((span_ms - now_ms % span_ms) / MS + BAR_DELAY_SECONDS, BARS_PAUSE_SECONDS)
+
+    async def _get(self, session: aiohttp.ClientSession, name: str, query: Mapping[str, str]) -> object:
+        """The JSON of one public market endpoint. Raises BadMessageError."""
+        url = f"{self._rest_url}/v5/market/{name}"
         async with session.get(url, params=query, allow_redirects=False) as answer:
             if answer.status != 200:  # noqa: PLR2004 - OK
-                raise BadMessageError(f"instruments-info answered HTTP {answer.status}")
+                raise BadMessageError(f"{name} answered HTTP {answer.status}")
             body = bytearray()
             async for chunk in answer.content.iter_chunked(65_536):
                 body += chunk
                 if len(body) > MESSAGE_BYTES_MAX:
-                    raise BadMessageError("instruments-info is too long")
+                    raise BadMessageError(f"{name} is too long")
         return parse_json(body.decode("utf-8", "replace"))
 
 
@@ -208,6 +273,10 @@ class _Reader:
         self._asked[topic] = now
         await self._socket.send_json({"op": "unsubscribe", "args": [topic]})
         await self._socket.send_json({"op": "subscribe", "req_id": "again", "args": [topic]})
+
+
+def _loop_ms() -> int:
+    return round(asyncio.get_running_loop().time() * MS)
 
 
 def _topic(symbol: Symbol) -> str:

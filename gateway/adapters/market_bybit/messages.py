@@ -1,6 +1,6 @@
 """What Bybit's public messages say, checked: texts are bounded, numbers plain decimals, prices positive.
 
-Shapes: Bybit v5, WebSocket topic orderbook and REST /v5/market/instruments-info, category linear.
+Shapes: Bybit v5, WebSocket topic orderbook, REST /v5/market/instruments-info and /v5/market/kline, category linear.
 """
 
 import json
@@ -9,10 +9,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
-from gateway.core.model import Instrument, Symbol
+from gateway.core.bars import MS
+from gateway.core.model import Bar, Instrument, Symbol
 
 LEVELS_MAX = 1_000
 """Levels of one side that are kept or read at most; the stream sends 50."""
+KLINES_MAX = 1_000
+"""Rows of one kline answer."""
 TEXT_MAX = 30
 """Longest number text that is read."""
 
@@ -34,6 +37,15 @@ class Update:
     bids: list[tuple[Decimal, Decimal]]
     """Price and quantity; quantity 0 removes the level."""
     asks: list[tuple[Decimal, Decimal]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Klines:
+    """One kline answer, checked, without the bar that is still open."""
+
+    answered_ms: int
+    """When the exchange answered, by its own clock, which says what has closed."""
+    bars: list[Bar]
 
 
 def parse_update(message: Mapping[str, object]) -> Update:
@@ -67,6 +79,42 @@ def parse_instrument(symbol: Symbol, answer: object) -> Instrument | None:
         max_market_qty=_positive(lots.get("maxMktOrderQty")),
         min_notional_usd=_positive(lots.get("minNotionalValue")),
         tick_size=_positive(prices.get("tickSize")),
+    )
+
+
+def parse_klines(symbol: Symbol, bar_seconds: int, answer: object) -> Klines:
+    """The closed bars of a kline answer; each stands there once, in any order. Raises BadMessageError."""
+    if not isinstance(answer, dict) or answer.get("retCode") != 0:
+        raise BadMessageError("kline was refused")
+    result = answer.get("result")
+    rows = result.get("list") if isinstance(result, dict) and result.get("symbol") == symbol else None
+    if not isinstance(rows, list) or len(rows) > KLINES_MAX:
+        raise BadMessageError("kline has no list of the symbol, or too long a one")
+    answered_ms, span_ms = _whole(answer.get("time")), bar_seconds * MS
+    bars = [_bar(row, span_ms) for row in rows]
+    opened = {bar.open_time_ms for bar in bars}
+    if len(opened) < len(bars) or any(open_time_ms > answered_ms for open_time_ms in opened):
+        raise BadMessageError("a bar stands there twice, or opens in the future")
+    return Klines(answered_ms=answered_ms, bars=[bar for bar in bars if bar.open_time_ms + span_ms <= answered_ms])
+
+
+def _bar(row: object, span_ms: int) -> Bar:
+    """One row: start, open, high, low, close, volume in the base asset, and the turnover, which is not used."""
+    if not isinstance(row, list) or len(row) != 7:  # noqa: PLR2004 - these seven
+        raise BadMessageError("a kline row is not of seven")
+    open_time_ms, remainder = divmod(_decimal(row[0]), 1)
+    opened, high, low, close = map(_positive, row[1:5])
+    if remainder or open_time_ms % span_ms:
+        raise BadMessageError("a bar opens between two bars")
+    if not low <= min(opened, close) <= max(opened, close) <= high:
+        raise BadMessageError("a bar's open or close lies outside its low and high")
+    return Bar(
+        open_time_ms=int(open_time_ms),
+        open=float(opened),
+        high=float(high),
+        low=float(low),
+        close=float(close),
+        volume=float(_decimal(row[5])),
     )
 
 
