@@ -5,11 +5,13 @@ from typing import Any
 
 from gateway.core.facts import OrderFacts, Policy
 from gateway.core.model import (
+    BarLabel,
     Book,
     Decision,
     DecisionId,
     Instrument,
     Level,
+    Matured,
     Order,
     OrderKey,
     Prediction,
@@ -17,9 +19,14 @@ from gateway.core.model import (
     Side,
     Signal,
     Symbol,
+    Verdict,
+    WatchMove,
+    WatchState,
 )
 
 NOW_MS = 1_700_000_000_000
+BAR_MS = 1_699_995_600_000
+"""The last hour that had closed at NOW_MS opened then."""
 BTC = Symbol("BTCUSDT")
 FEATURES = {"mom_20": 1.2, "rv_5": 0.8, "rsi_14": 62.0}
 
@@ -93,6 +100,7 @@ def a_decision(**changes: Any) -> Decision:
         "prob_long": 0.75,
         "prob_short": 0.25,
         "confidence": 0.65,
+        "model_confidence": 0.65,
         "model_version": "20261123_000000",
         "horizon_seconds": 3600,
         "threshold": 0.6,
@@ -100,9 +108,44 @@ def a_decision(**changes: Any) -> Decision:
         "reasons": (),
         "features": dict(FEATURES),
         "members": (0.7, 0.8, 0.75),
+        "disagreement": 0.04,
+        "dissimilarity": 0.4,
+        "bar_open_ms": BAR_MS,
+        "scored": False,
+        "shadow": None,
         "at_ms": NOW_MS,
     }
     return Decision(**values | changes)
+
+
+def an_outcome(**changes: Any) -> Matured:
+    values: dict[str, Any] = {
+        "decision_id": DecisionId("d1"),
+        "symbol": BTC,
+        "model_version": "20261123_000000",
+        "bar_open_ms": BAR_MS,
+        "horizon_seconds": 3600,
+        "signal": Signal.LONG,
+        "confidence": 0.65,
+        "model_confidence": 0.65,
+        "label": BarLabel.UP,
+        "verdict": Verdict.RIGHT,
+        "shadow": None,
+        "at_ms": NOW_MS + 3_600_000,
+    }
+    return Matured(**values | changes)
+
+
+def a_watch_move(**changes: Any) -> WatchMove:
+    values: dict[str, Any] = {
+        "from_state": WatchState.OK,
+        "to_state": WatchState.WARNED,
+        "model_version": "20261123_000000",
+        "reason": "promised 0.650, right 0.400",
+        "evidence": 20_400.5,
+        "at_ms": NOW_MS + 3_600_000,
+    }
+    return WatchMove(**values | changes)
 
 
 def a_prediction(**changes: Any) -> Prediction:
