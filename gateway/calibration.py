@@ -111,6 +111,8 @@ class Calibration:
         self._window = window
         self._recalibrate = recalibrate
         self._served: str | None = None
+        self._told: str | None = None
+        """The version that reports are about: the served one, or the one that moved last while none is known."""
         self._versions: dict[str, _Version] = {}
         self._waiting: dict[DecisionId, Decision] | None = None
         self._claims: dict[tuple[Symbol, str], int] = {}
@@ -123,7 +125,7 @@ class Calibration:
     def load(self, model_version: str) -> None:
         """Take a version as the served one, rebuilt from the journal when it is new. Raises JournalUnavailableError."""
         self._version(model_version)
-        self._served = model_version
+        self._served = self._told = model_version
 
     def standing(self, model_version: str | None = None) -> CalibrationStanding:
         """What the watch over a version, or the served one, asks for now. Raises JournalUnavailableError.
@@ -132,14 +134,8 @@ class Calibration:
         """
         name = model_version or self._served_or_last()
         if name is None:
-            return CalibrationStanding(state=WatchState.OK, threshold=self._threshold, slope=1.0)
-        version = self._version(name)
-        lifted = version.watch.state in {WatchState.RAISED, WatchState.ABSTAINING}
-        return CalibrationStanding(
-            state=version.watch.state,
-            threshold=self._raised if lifted else self._threshold,
-            slope=version.slope,
-        )
+            return self._standing(self._new_version())
+        return self._standing(self._version(name))
 
     def claim(self, symbol: Symbol, bar_open_ms: int, model_version: str) -> bool:
         """True for the first decision of its symbol, bar and version: it is scored. Raises JournalUnavailableError."""
@@ -211,7 +207,7 @@ class Calibration:
     async def refresh(self) -> None:
         """Compute anew what has changed of the served version, off the event loop. Raises JournalUnavailableError."""
         self._moves = tuple(self._journal.watch_moves(MOVES_TOLD))
-        name = self._served_or_last()
+        name = self._told = self._served_or_last()
         version = None if name is None else self._version(name)
         if version is None or not version.changed:
             return
@@ -224,12 +220,11 @@ class Calibration:
         _log_drift(str(name), before, version.summary.drifted)
 
     def report(self) -> CalibrationReport:
-        """Live calibration of the served version, as of the newest refresh. Raises JournalUnavailableError."""
-        name = self._served_or_last()
-        version = self._new_version() if name is None else self._version(name)
+        """Live calibration of the served version, its summary as of the newest refresh; of none in a new journal."""
+        version = self._versions.get(self._told or "") or self._new_version()
         return CalibrationReport(
-            model_version=name or "",
-            standing=self.standing(name),
+            model_version=self._told or "",
+            standing=self._standing(version),
             matured=version.matured,
             window=len(version.judged),
             evidence=version.watch.evidence,
@@ -239,6 +234,12 @@ class Calibration:
         )
 
     # The fold
+
+    def _standing(self, version: _Version) -> CalibrationStanding:
+        lifted = version.watch.state in {WatchState.RAISED, WatchState.ABSTAINING}
+        return CalibrationStanding(
+            state=version.watch.state, threshold=self._raised if lifted else self._threshold, slope=version.slope
+        )
 
     def _served_or_last(self) -> str | None:
         if self._served is not None:
@@ -266,7 +267,7 @@ class Calibration:
         if known is not None:
             return known
         version = self._rebuilt(name)
-        forgotten = next((old for old in self._versions if old != self._served), None)
+        forgotten = next((old for old in self._versions if old not in {self._served, self._told}), None)
         if len(self._versions) >= VERSIONS_MAX and forgotten is not None and not self._owed:
             del self._versions[forgotten]
         self._versions[name] = version

@@ -15,6 +15,7 @@ from gateway.adapters.journal_sqlite import SqliteJournal
 from gateway.adapters.market_bybit import BybitMarket
 from gateway.adapters.model_client import OipModel
 from gateway.adapters.venue_paper import PaperVenue
+from gateway.calibration import Calibration
 from gateway.core.facts import Policy
 from gateway.core.ledger import Ledger
 from gateway.core.model import OrderKey
@@ -22,6 +23,7 @@ from gateway.decision_path import DecisionPath
 from gateway.guard import RiskGuard
 from gateway.health import Health
 from gateway.order_path import OrderPath
+from gateway.outcomes import Maturing
 from gateway.ports import Step
 from gateway.reconcile import Reconciler
 from gateway.rpc.server import Server
@@ -60,6 +62,8 @@ class Gateway:
             timeout_seconds=settings.model_timeout_ms / 1000,
             horizon_seconds=settings.model_horizon_seconds,
         )
+        self._calibration = _calibration(settings, self._journal, clock)
+        self._maturing = Maturing(calibration=self._calibration, market=self._market, model=self._model, clock=clock)
         self._guard = RiskGuard(
             account=account,
             journal=self._journal,
@@ -81,6 +85,7 @@ class Gateway:
         )
         self._health = Health(
             model=self._model,
+            calibration=self._calibration,
             market=self._market,
             journal=self._journal,
             clock=clock,
@@ -96,6 +101,7 @@ class Gateway:
             decisions=decisions,
             guard=self._guard,
             health=self._health,
+            calibration=self._calibration,
             journal=self._journal,
             account=account,
             market=self._market,
@@ -135,6 +141,7 @@ class Gateway:
         """Rebuild the account and the risk state, and resolve what a crash left open, before anything is served."""
         self._account.load(self._journal.filled_orders(), self._journal.open_orders())
         self._guard.load()
+        await self._health.look()  # what the served version's calibration asks for holds from the first order on
         waits = MARKET_WAIT_SECONDS if self._account.open_orders() else 0.0
         while waits > 0 and not all(self._market.book(symbol) for symbol in self._settings.symbols):
             await asyncio.sleep(0.05)
@@ -157,6 +164,7 @@ class Gateway:
                 tasks.create_task(self._health.watch(server.model_answers)),
                 tasks.create_task(self._guard.watch()),
                 tasks.create_task(self._reconciler.watch()),
+                tasks.create_task(self._maturing.watch()),
             ]
             await stop.wait()
             log.info("gateway_draining", seconds=settings.drain_seconds)
@@ -189,6 +197,18 @@ def _settle_memory() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(GARBAGE_THRESHOLD)
+
+
+def _calibration(settings: Settings, journal: SqliteJournal, clock: SystemClock) -> Calibration:
+    return Calibration(
+        journal=journal,
+        clock=clock,
+        threshold=float(settings.confidence_threshold),
+        alarm_at=float(settings.calibration_alarm_at),
+        raise_by=float(settings.calibration_raise_by),
+        window=settings.calibration_window,
+        recalibrate=settings.recalibration == "on",
+    )
 
 
 def _policy(settings: Settings) -> Policy:

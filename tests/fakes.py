@@ -108,6 +108,7 @@ class FakeJournal:
 
     full: bool = False
     full_after: int | None = None
+    watch_full: bool = False
     records: list[OrderRecord] = field(default_factory=list)
     decisions: dict[DecisionId, Decision] = field(default_factory=dict)
     risk: list[RiskChange] = field(default_factory=list)
@@ -150,7 +151,7 @@ class FakeJournal:
             self.matured[outcome.decision_id] = outcome
 
     async def append_watch(self, move: WatchMove) -> None:
-        if self.full:
+        if self.full or self.watch_full:
             raise JournalUnavailableError("full")
         stood = next(
             (made.to_state for made in self.watch_moves(1000) if made.model_version == move.model_version), None
