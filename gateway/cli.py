@@ -61,6 +61,7 @@ def _add_calls(commands: "argparse._SubParsersAction[argparse.ArgumentParser]", 
         return command
 
     call("status", "whether the gateway and its parts are well", lambda client, _: client.status())
+    call("calibration", "how well the confidence keeps its promise", lambda client, _: client.calibration())
     orders = call("orders", "the newest orders", lambda client, options: client.orders(options.limit))
     orders.add_argument("--limit", type=_limit, default=20, help=f"how many, 1 to {ORDERS_MAX} [%(default)s]")
     order = call("order", "one order by its key", lambda client, options: client.order(options.key))

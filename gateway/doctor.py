@@ -60,6 +60,7 @@ def _summary(report: AuditReport) -> list[str]:
         f"orders   {sum(report.states.values())} ({_counts(report.states)})",
         f"ledger   {money}, equity is the start and {earned_usd(ledger):+f} USD, open positions aside",
         f"risk     {report.risk_state.value}",
+        f"watch    {_watch(report)}, {report.unmatured} decisions wait for their outcome",
     ]
     for symbol, position in sorted(ledger.positions.items()):
         lines.append(f"position {symbol} {position.qty:+f} at {position.entry_price:f}")
@@ -82,6 +83,12 @@ def _where(fault: Fault) -> str:
     return "" if fault.seq is None else f"record {fault.seq}: "
 
 
+def _watch(report: AuditReport) -> str:
+    """Where the calibration watch stands, by model version."""
+    stands = ", ".join(f"{version} {state}" for version, state in sorted(report.watch_states.items()))
+    return stands or "never moved"
+
+
 def _counts(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{count} {name}" for name, count in sorted(counts.items())) or "none"
 
@@ -100,6 +107,8 @@ def _report_object(report: AuditReport) -> dict[str, object]:
         "last_seq": report.last_seq,
         "head_digest": report.head_digest.hex(),
         "risk_state": report.risk_state.value,
+        "watch_states": dict(report.watch_states),
+        "unmatured": report.unmatured,
         "realised_usd": format(ledger.realised_usd, "f"),
         "fees_usd": format(ledger.fees_usd, "f"),
         "earned_usd": format(earned_usd(ledger), "f"),

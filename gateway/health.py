@@ -1,11 +1,13 @@
 """What is known of the health of the parts, looked at on a timer so that asking costs nothing."""
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
+from gateway.calibration import Calibration
 from gateway.core.model import Symbol
-from gateway.ports import Clock, Journal, MarketData, Model
+from gateway.ports import Clock, Journal, JournalUnavailableError, MarketData, Model
 
 INTERVAL_SECONDS = 1.0
 """How often the model service is asked; a failure is seen within this."""
@@ -39,6 +41,7 @@ class Health:
         self,
         *,
         model: Model,
+        calibration: Calibration,
         market: MarketData,
         journal: Journal,
         clock: Clock,
@@ -46,6 +49,7 @@ class Health:
         price_age_ms_max: int,
     ) -> None:
         self._model = model
+        self._calibration = calibration
         self._market = market
         self._journal = journal
         self._clock = clock
@@ -61,8 +65,11 @@ class Health:
             await asyncio.sleep(INTERVAL_SECONDS)
 
     async def look(self) -> None:
-        """Ask the model service once."""
+        """Ask the model service once; a version that is served from now on is the one whose calibration counts."""
         self._model_version = await self._model.ready()
+        if self._model_version is not None:
+            with contextlib.suppress(JournalUnavailableError):  # it is told as such, and the next look tries again
+                self._calibration.load(self._model_version)
 
     def parts(self) -> Parts:
         """What is known now."""

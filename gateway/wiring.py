@@ -76,6 +76,7 @@ class Gateway:
         )
         self._health = Health(
             model=self._model,
+            calibration=self._calibration,
             market=self._market,
             journal=self._journal,
             clock=self._clock,
@@ -145,9 +146,7 @@ class Gateway:
         """Rebuild the account and the risk state, and resolve what a crash left open, before anything is served."""
         self._account.load(self._journal.filled_orders(), self._journal.open_orders())
         self._guard.load()
-        version = await self._model.ready()
-        if version:  # else the first answer tells it; until then the version counts that the watch moved last
-            self._calibration.load(version)
+        await self._health.look()  # what the served version's calibration asks for holds from the first order on
         waits = MARKET_WAIT_SECONDS if self._account.open_orders() else 0.0
         while waits > 0 and not all(self._market.book(symbol) for symbol in self._settings.symbols):
             await asyncio.sleep(0.05)

@@ -1,6 +1,6 @@
 """Bars of the simulated market as CSV: the training and test material, oldest first."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TextIO
 
 from simulator.process import HOUR_MS, MINUTES_PER_HOUR, Bar, MarketProcess, aggregate
@@ -15,14 +15,20 @@ BARS_ORIGIN_MS = 1_577_836_800_000
 
 
 def bars(
-    *, instrument: Instrument, interval_minutes: int, count: int, seed: int, origin_ms: int = BARS_ORIGIN_MS
+    *,
+    instrument: Instrument,
+    interval_minutes: int,
+    count: int,
+    seed: int,
+    origin_ms: int = BARS_ORIGIN_MS,
+    edge_changes: Sequence[tuple[int, float]] = (),
 ) -> Iterator[Bar]:
     """The first `count` bars of a market, oldest first; ValueError when an argument is outside its range."""
     if interval_minutes not in INTERVALS_MINUTES:
         raise ValueError(f"interval_minutes must be one of {INTERVALS_MINUTES}, got {interval_minutes}")
     if not 1 <= count <= BARS_COUNT_MAX:
         raise ValueError(f"count must be 1 to {BARS_COUNT_MAX}, got {count}")
-    process = MarketProcess(instrument=instrument, seed=seed, origin_ms=origin_ms)
+    process = MarketProcess(instrument=instrument, seed=seed, origin_ms=origin_ms, edge_changes=edge_changes)
     return _bars(process, interval_minutes, count)
 
 

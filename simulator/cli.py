@@ -38,13 +38,18 @@ def _serve(options: argparse.Namespace) -> int:
 
 def _write_bars(options: argparse.Namespace) -> int:
     instrument = INSTRUMENTS[options.symbol]
-    rows = bars(
-        instrument=instrument,
-        interval_minutes=options.interval_minutes,
-        count=options.count,
-        seed=options.seed,
-        origin_ms=options.origin_ms,
-    )
+    try:
+        rows = bars(
+            instrument=instrument,
+            interval_minutes=options.interval_minutes,
+            count=options.count,
+            seed=options.seed,
+            origin_ms=options.origin_ms,
+            edge_changes=options.edge_from,
+        )
+    except ValueError as fault:
+        print(f"python -m simulator bars: {fault}", file=sys.stderr)  # noqa: T201 - told like argparse's own faults
+        return 2
     if options.out is None:
         write_csv(sys.stdout, instrument, rows)
         return 0
@@ -69,6 +74,14 @@ def _add_bars(bars_command: argparse.ArgumentParser) -> None:
     bars_command.add_argument(
         "--origin-ms", type=_whole_hour, default=BARS_ORIGIN_MS, help="time of the first bar, Unix ms, a whole hour"
     )
+    bars_command.add_argument(
+        "--edge-from",
+        metavar="HOUR=EDGE",
+        type=_edge_change,
+        action="append",
+        default=[],
+        help="another edge from this hour of the market on: drift on purpose; may be repeated, hours rising",
+    )
     bars_command.add_argument("--out", type=Path, help="file to write; standard output when absent")
 
 
@@ -82,6 +95,17 @@ def _add_serve(serve_command: argparse.ArgumentParser) -> None:
     serve_command.add_argument(
         "--speed", type=_speed, default=1.0, help=f"market seconds a second, {SPEED_MIN} to {SPEED_MAX:.0f}"
     )
+
+
+def _edge_change(text: str) -> tuple[int, float]:
+    """An argparse type: HOUR=EDGE."""
+    hour, _, edge = text.partition("=")
+    if not hour.isdecimal():
+        raise argparse.ArgumentTypeError(f"must be HOUR=EDGE like 1000=-0.22, got {text!r}")
+    value = float(edge)
+    if not -0.5 < value < 0.5:  # noqa: PLR2004 - else the probability of a rise leaves 0 to 1
+        raise argparse.ArgumentTypeError(f"the edge must lie between -0.5 and 0.5, got {text!r}")
+    return int(hour), value
 
 
 def _integer(least: int, most: int) -> Callable[[str], int]:

@@ -14,6 +14,10 @@ So the likely direction moves less and the unlikely one more, such that the mean
 the variance is sigma squared: the price is a martingale (up to rounding). The DIRECTION can be forecast, the profit
 cannot: a model may honestly reach a hit rate of 0.5 + EDGE, earn nothing before costs, and lose the costs after them.
 
+EDGE holds in every hour unless the market is made with `edge_changes`: from each named hour on, another edge holds. A
+negative one turns the market round: what momentum said before, it now says wrongly. So is drift made on purpose. The
+hours before the first change, and everything drawn but the direction, are those of the market without changes.
+
 Inside an hour the price walks in 60 minutes along a bridge that ends at the drawn close; a minute has its own high and
 low and walks in SLOTS_PER_MINUTE slots. Hours, minutes and slots agree with each other: a long bar is exactly the
 aggregate of its shorter ones.
@@ -24,7 +28,7 @@ Every number comes from random.Random seeded by text (seed, symbol, origin and p
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from random import Random
 
 from simulator.symbols import Instrument
@@ -77,16 +81,25 @@ class MarketProcess:
     """The hours of one symbol, drawn in order and kept; their insides are computed when asked for.
 
     `origin_ms` (a whole hour, Unix milliseconds) is where the start price stands; another origin is another market.
+    `edge_changes` are pairs of an hour's index, rising, and the edge that holds from it on. ValueError when an argument
+    is outside its range.
     """
 
-    def __init__(self, *, instrument: Instrument, seed: int, origin_ms: int) -> None:
+    def __init__(
+        self, *, instrument: Instrument, seed: int, origin_ms: int, edge_changes: Sequence[tuple[int, float]] = ()
+    ) -> None:
         if origin_ms % HOUR_MS:
             raise ValueError(f"origin_ms must be a whole hour, got {origin_ms}")
+        if any(not -0.5 < edge < 0.5 for _, edge in edge_changes):  # noqa: PLR2004 - else P(up) leaves 0 to 1
+            raise ValueError(f"an edge must lie between -0.5 and 0.5, got {edge_changes}")
+        if any(later[0] <= earlier[0] for earlier, later in pairwise(edge_changes)):
+            raise ValueError(f"the hours of edge_changes must rise, got {edge_changes}")
         self.instrument = instrument
         self.origin_ms = origin_ms
         self._key = f"{seed}:{instrument.symbol}:{origin_ms}"
         self._random = Random(self._key)
         self._regime = 1
+        self._edge_changes = tuple(edge_changes)
         self._hours: list[Hour] = []
 
     def hour(self, index: int) -> Hour:
@@ -127,7 +140,7 @@ class MarketProcess:
             self._regime = (self._regime + random.choice((1, 2))) % len(REGIME_SIGMAS)
         opening = self._hours[-1].close if self._hours else instrument.start_price
         sigma = REGIME_SIGMAS[self._regime] * instrument.volatility_factor
-        probability = probability_up(self._momentum_percent())
+        probability = probability_up(self._momentum_percent(), self._edge(len(self._hours)))
         up = random.random() < probability
         size = abs(random.gauss(0.0, 1.0)) * sigma
         move = directed_return(size, probability, up=up)
@@ -140,15 +153,19 @@ class MarketProcess:
             volume=volume,
         )
 
+    def _edge(self, index: int) -> float:
+        """The edge that holds in the hour `index`: that of the newest change."""
+        return next((edge for first, edge in reversed(self._edge_changes) if first <= index), EDGE)
+
     def _momentum_percent(self) -> float:
         if len(self._hours) <= MOMENTUM_BARS:
             return 0.0
         return 100.0 * (self._hours[-1].close / self._hours[-1 - MOMENTUM_BARS].close - 1.0)
 
 
-def probability_up(mom_20_percent: float) -> float:
+def probability_up(mom_20_percent: float, edge: float = EDGE) -> float:
     """The true probability that the next hourly close is higher, given mom_20 in percent."""
-    return 0.5 + EDGE * math.tanh(mom_20_percent / MOMENTUM_SCALE_PERCENT)
+    return 0.5 + edge * math.tanh(mom_20_percent / MOMENTUM_SCALE_PERCENT)
 
 
 def directed_return(size: float, probability: float, *, up: bool) -> float:

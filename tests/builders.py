@@ -6,12 +6,14 @@ from typing import Any
 from gateway.core.facts import CalibrationStanding, DecisionFacts, OrderFacts, Policy
 from gateway.core.model import (
     Bar,
+    BarLabel,
     BarSeries,
     Book,
     Decision,
     DecisionId,
     Instrument,
     Level,
+    Matured,
     Order,
     OrderKey,
     Prediction,
@@ -20,6 +22,8 @@ from gateway.core.model import (
     Side,
     Signal,
     Symbol,
+    Verdict,
+    WatchMove,
     WatchState,
 )
 
@@ -130,6 +134,36 @@ def a_decision(**changes: Any) -> Decision:
         "at_ms": NOW_MS,
     }
     return Decision(**values | changes)
+
+
+def an_outcome(**changes: Any) -> Matured:
+    values: dict[str, Any] = {
+        "decision_id": DecisionId("d1"),
+        "symbol": BTC,
+        "model_version": "20261123_000000",
+        "bar_open_ms": BAR_MS,
+        "horizon_seconds": 3600,
+        "signal": Signal.LONG,
+        "confidence": 0.65,
+        "model_confidence": 0.65,
+        "label": BarLabel.UP,
+        "verdict": Verdict.RIGHT,
+        "shadow": None,
+        "at_ms": NOW_MS + 3_600_000,
+    }
+    return Matured(**values | changes)
+
+
+def a_watch_move(**changes: Any) -> WatchMove:
+    values: dict[str, Any] = {
+        "from_state": WatchState.OK,
+        "to_state": WatchState.WARNED,
+        "model_version": "20261123_000000",
+        "reason": "promised 0.650, right 0.400",
+        "evidence": 20_400.5,
+        "at_ms": NOW_MS + 3_600_000,
+    }
+    return WatchMove(**values | changes)
 
 
 def a_prediction(**changes: Any) -> Prediction:

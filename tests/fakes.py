@@ -16,6 +16,7 @@ from gateway.core.model import (
     FeatureReference,
     Fill,
     Instrument,
+    Matured,
     OrderKey,
     OrderLinkId,
     OrderRecord,
@@ -24,6 +25,7 @@ from gateway.core.model import (
     Prediction,
     RiskChange,
     Symbol,
+    WatchMove,
     WatchState,
 )
 from gateway.core.risk import Approved
@@ -187,9 +189,12 @@ class FakeJournal:
 
     full: bool = False
     full_after: int | None = None
+    watch_full: bool = False
     records: list[OrderRecord] = field(default_factory=list)
     decisions: dict[DecisionId, Decision] = field(default_factory=dict)
     risk: list[RiskChange] = field(default_factory=list)
+    matured: dict[DecisionId, Matured] = field(default_factory=dict)
+    moves: list[WatchMove] = field(default_factory=list)
     peak: Decimal | None = None
 
     @asynccontextmanager
@@ -216,6 +221,38 @@ class FakeJournal:
         if self.full:
             raise JournalUnavailableError("full")
         self.risk.append(change)
+
+    async def append_matured(self, matured: Sequence[Matured]) -> None:
+        if self.full:
+            raise JournalUnavailableError("full")
+        for outcome in matured:
+            decision = self.decisions[outcome.decision_id]
+            assert decision.scored, decision
+            assert outcome.decision_id not in self.matured, outcome
+            self.matured[outcome.decision_id] = outcome
+
+    async def append_watch(self, move: WatchMove) -> None:
+        if self.full or self.watch_full:
+            raise JournalUnavailableError("full")
+        stood = next(
+            (made.to_state for made in self.watch_moves(1000) if made.model_version == move.model_version), None
+        )
+        assert move.from_state is (stood or WatchState.OK), move
+        self.moves.append(move)
+
+    def unmatured_decisions(self) -> Sequence[Decision]:
+        return [
+            decision
+            for decision in self.decisions.values()
+            if decision.scored and decision.decision_id not in self.matured
+        ]
+
+    def matured_decisions(self, model_version: str, limit: int) -> Sequence[Matured]:
+        of_version = [outcome for outcome in self.matured.values() if outcome.model_version == model_version]
+        return of_version[max(0, len(of_version) - limit) :]
+
+    def watch_moves(self, limit: int) -> Sequence[WatchMove]:
+        return self.moves[::-1][:limit]
 
     def note_peak(self, peak_equity_usd: Decimal) -> None:
         self.peak = peak_equity_usd

@@ -3,6 +3,7 @@
 python journal_child.py write PATH   stages orders for ever, 16 at a time; prints each key once it is durable
 python journal_child.py starve PATH  writes until files may not grow, then with room again; prints what happened
 python journal_child.py lock PATH    holds SQLite's write lock until its standard input closes
+python journal_child.py migrate PATH runs every migration that is lacking, commits none, and waits to be killed
 python journal_child.py start PATH   opens the journal as a gateway does; prints why not
 """
 
@@ -18,6 +19,7 @@ from builders import a_decision
 from journal_kit import a_filled, a_record, keep, running
 
 from gateway.adapters.journal_sqlite import JournalUnusableError
+from gateway.adapters.journal_sqlite.schema import MIGRATIONS
 from gateway.core.model import DecisionId
 from gateway.ports import JournalUnavailableError
 
@@ -67,6 +69,14 @@ def lock(path):
     connection.execute("ROLLBACK")
 
 
+def migrate(path):
+    connection = sqlite3.connect(path, isolation_level=None)
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    connection.executescript("BEGIN IMMEDIATE;" + "".join(MIGRATIONS[version:]) + "PRAGMA user_version = 99;")
+    say("migrated")
+    sys.stdin.read()
+
+
 async def start(path):
     try:
         async with running(path):
@@ -78,7 +88,7 @@ async def start(path):
 if __name__ == "__main__":
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     mode, target = sys.argv[1], Path(sys.argv[2])
-    if mode == "lock":
-        lock(target)
+    if mode in {"lock", "migrate"}:
+        {"lock": lock, "migrate": migrate}[mode](target)
     else:
         asyncio.run({"write": write, "starve": starve, "start": start}[mode](target))

@@ -10,9 +10,8 @@ import sys
 
 from gateway.core.lifecycle import ORDER_MOVES
 from gateway.core.reasons import CODES, Reason
-from gateway.settings import TABLE as GATEWAY
-from inference.core.card import Card
 from gateway.settings_table import TABLE as GATEWAY
+from inference.core.card import Card
 from inference.settings import SETTINGS as MODEL_SERVICE
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent

@@ -2,8 +2,10 @@
 
 Checked of each record, in order: its number follows, it links to the digest before
 it, its digest is that of its columns, its body reads and agrees with its columns,
-and an order's move is one of lifecycle.ORDER_MOVES. Checked at the end: that no newest
-records are missing, and that the projected orders are a fold of the records.
+an order's move is one of lifecycle.ORDER_MOVES, an outcome is the first of a recorded
+scored decision, and a move of the calibration watch begins where its version stood.
+Checked at the end: that no newest records are missing, and that the projections (orders,
+and scored decisions without an outcome) are folds of the records.
 """
 
 from collections import Counter
@@ -16,7 +18,18 @@ from gateway.core.chain import GENESIS_DIGEST, record_digest
 from gateway.core.json_fields import RecordFormatError
 from gateway.core.ledger import Ledger
 from gateway.core.lifecycle import OPEN_STATES, ORDER_MOVES
-from gateway.core.model import ZERO, Decision, OrderRecord, OrderState, RiskChange, RiskState
+from gateway.core.model import (
+    ZERO,
+    Decision,
+    Matured,
+    OrderRecord,
+    OrderState,
+    RiskChange,
+    RiskState,
+    WatchMove,
+    WatchState,
+)
+from gateway.core.outcome_records import outcome_from, watch_from
 from gateway.core.records import decision_from, order_from, risk_from
 
 FAULTS_MAX: Final = 20
@@ -72,6 +85,10 @@ class AuditReport:
     states: Mapping[str, int]
     """Orders by their newest state."""
     open_orders: Sequence[OrderRecord]
+    unmatured: int
+    """Scored decisions without an outcome."""
+    watch_states: Mapping[str, str]
+    """Where the calibration watch stands, by model version; a version that never moved is not in it."""
     ledger: Ledger
     """From the fills, starting at zero: its equity basis is what was earned and paid."""
     risk_state: RiskState
@@ -85,13 +102,23 @@ class AuditReport:
         return not self.faults
 
 
-def audit(records: Iterable[StoredRecord], orders: Iterable[ProjectedOrder], highest_seq: int) -> AuditReport:
-    """Audit a journal; `highest_seq` is the highest number that it ever gave, 0 when it gave none."""
+def audit(
+    records: Iterable[StoredRecord],
+    orders: Iterable[ProjectedOrder],
+    unmatured: Iterable[tuple[str, int]],
+    highest_seq: int,
+) -> AuditReport:
+    """Audit a journal.
+
+    `unmatured` are the projected decisions without an outcome, each with its record's number; `highest_seq` is the
+    highest number that the journal ever gave, 0 when it gave none.
+    """
     fold = _Fold()
     for record in records:
         fold.take(record)
     fold.check_end(highest_seq)
     fold.check_projection(orders)
+    fold.check_unmatured(unmatured)
     return fold.report()
 
 
@@ -105,6 +132,8 @@ class _Fold:
         self._kinds: Counter[str] = Counter()
         self._orders: dict[str, ProjectedOrder] = {}
         self._open: dict[str, OrderRecord] = {}
+        self._unmatured: dict[str, tuple[int, Decision]] = {}
+        self._watch_states: dict[str, WatchState] = {}
         self._ledger = Ledger(start_usd=ZERO)
         self._risk_state = RiskState.ACTIVE
 
@@ -135,6 +164,15 @@ class _Fold:
         for key, order in missing.items():
             self._fault(order.number, f"the order {key!r} is missing from the projection")
 
+    def check_unmatured(self, rows: Iterable[tuple[str, int]]) -> None:
+        """Check that the decisions that wait for their outcome are those that the records leave."""
+        found = dict(rows)
+        expected = {name: seq for name, (seq, _) in self._unmatured.items()}
+        for name in sorted(found.keys() | expected.keys()):
+            if found.get(name) != expected.get(name):
+                seq = expected.get(name, found.get(name))
+                self._fault(seq, f"whether the decision {name!r} waits for its outcome is not what its records make it")
+
     def report(self) -> AuditReport:
         return AuditReport(
             faults=self._faults,
@@ -142,6 +180,8 @@ class _Fold:
             kinds=dict(self._kinds),
             states=dict(Counter(order.state for order in self._orders.values())),
             open_orders=tuple(self._open.values()),
+            unmatured=len(self._unmatured),
+            watch_states={version: state.value for version, state in self._watch_states.items()},
             ledger=self._ledger,
             risk_state=self._risk_state,
             last_seq=self._seq,
@@ -173,7 +213,11 @@ class _Fold:
             case "order":
                 return self._take_order(record, order_from(record.body))
             case "decision":
-                return _decision_problem(record, decision_from(record.body))
+                return self._take_decision(record, decision_from(record.body))
+            case "outcome":
+                return self._take_outcome(record, outcome_from(record.body))
+            case "watch":
+                return self._take_watch(record, watch_from(record.body))
             case "risk":
                 return self._take_risk(record, risk_from(record.body))
             case unknown:
@@ -182,6 +226,27 @@ class _Fold:
     def _take_risk(self, record: StoredRecord, change: RiskChange) -> str | None:
         self._risk_state = change.to_state
         return None if record.at_ms == change.at_ms else "its time is not that of its body"
+
+    def _take_decision(self, record: StoredRecord, decision: Decision) -> str | None:
+        if decision.scored:
+            self._unmatured.setdefault(record.subject, (record.seq, decision))
+        same = (record.subject, record.at_ms) == (decision.decision_id, decision.at_ms)
+        return None if same else "its id or time is not that of its body"
+
+    def _take_outcome(self, record: StoredRecord, outcome: Matured) -> str | None:
+        waiting = self._unmatured.pop(record.subject, None)
+        if waiting is None:
+            return "it is of no scored decision that waits for its outcome"
+        if (record.subject, record.at_ms) != (outcome.decision_id, outcome.at_ms):
+            return "its id or time is not that of its body"
+        return None if _is_of(outcome, waiting[1]) else "it is not of what its decision said"
+
+    def _take_watch(self, record: StoredRecord, move: WatchMove) -> str | None:
+        was = self._watch_states.get(record.subject, WatchState.OK)
+        self._watch_states[record.subject] = move.to_state
+        if (record.subject, record.at_ms) != (move.model_version, move.at_ms):
+            return "its version or time is not that of its body"
+        return None if move.from_state is was else f"the watch stood at {was.value}, not at {move.from_state.value}"
 
     def _take_order(self, record: StoredRecord, order: OrderRecord) -> str | None:
         key = str(order.order.key)
@@ -220,9 +285,10 @@ def _may_follow(was: OrderState, state: OrderState) -> bool:
     return state in ORDER_MOVES[was] or (state is was and was in OPEN_STATES)
 
 
-def _decision_problem(record: StoredRecord, decision: Decision) -> str | None:
-    same = (record.subject, record.at_ms) == (decision.decision_id, decision.at_ms)
-    return None if same else "its id or time is not that of its body"
+def _is_of(outcome: Matured, decision: Decision) -> bool:
+    """Whether an outcome tells what its decision told."""
+    said = (decision.symbol, decision.model_version, decision.bar_open_ms, decision.signal, decision.confidence)
+    return said == (outcome.symbol, outcome.model_version, outcome.bar_open_ms, outcome.signal, outcome.confidence)
 
 
 def earned_usd(ledger: Ledger) -> Decimal:

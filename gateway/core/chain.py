@@ -15,7 +15,7 @@ def record_digest(prev_digest: bytes, *, seq: int, kind: str, subject: str, at_m
     """The 32-byte digest of a record.
 
     The subject's length, in characters, is framed with it: no text can pass for another subject and body.
-    `kind` is one of the three kinds, and so holds no "|".
+    `kind` is one of the five kinds, and so holds no "|".
     """
     framed = f"{seq}|{kind}|{at_ms}|{len(subject)}|{subject}{body}"
     return hashlib.sha256(prev_digest + framed.encode()).digest()

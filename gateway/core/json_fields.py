@@ -1,8 +1,9 @@
-"""Strict reading of JSON objects: every key known and present, every value of its type."""
+"""JSON objects of records: written canonically; read strictly, every key known and present, every value of its type."""
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import fields as dataclass_fields
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 from typing import Never, TypeVar
@@ -29,6 +30,20 @@ def _refuse_constant(name: str) -> Never:
 
 
 _DECODER = json.JSONDecoder(parse_constant=_refuse_constant)
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+
+
+def canonical(value: Mapping[str, object]) -> str:
+    """A record's only JSON text: sorted keys, no spaces, ASCII. Raises RecordFormatError: a number is not finite."""
+    try:
+        return _ENCODER.encode(value)
+    except ValueError as error:
+        raise RecordFormatError(f"a record cannot be written: {error}") from error
+
+
+def keys_of(shape: type) -> frozenset[str]:
+    """The keys of a dataclass's JSON object: its fields."""
+    return frozenset(field.name for field in dataclass_fields(shape))
 
 
 class Fields:
@@ -146,3 +161,17 @@ class Fields:
         if not isinstance(value, dict):
             raise self._fault(key, "an object")
         return value
+
+
+def record_version(value: object) -> object:
+    """What a parsed record says of its version; None when it says nothing."""
+    return value.get("v") if isinstance(value, dict) else None
+
+
+def record_fields(value: object, what: str, keys: frozenset[str], version: int) -> Fields:
+    """The checked fields of a whole parsed record of `version`. Raises RecordFormatError."""
+    fields = Fields(value, what, keys)
+    found = fields.integer("v")
+    if found != version:
+        raise RecordFormatError(f"{what}: version {found} is not known, only {version}")
+    return fields

@@ -283,6 +283,7 @@ class Matured:
     symbol: Symbol
     model_version: str
     bar_open_ms: int
+    horizon_seconds: int
     signal: Signal
     confidence: float
     model_confidence: float

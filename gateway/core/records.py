@@ -5,16 +5,22 @@ made over it. Decimals are strings, so that they come back exactly as they were;
 model probabilities are floats by their shortest text. Reading is strict: a key that
 is missing or unknown, or a value of another type, is a RecordFormatError.
 
-Records are never rewritten: whoever changes a shape here raises RECORD_VERSION
-and keeps the reader of the version before.
+Records are never rewritten: whoever changes a shape here raises the version of its
+kind and keeps the reader of the version before. What becomes of decisions stands in
+outcome_records.py.
 """
 
-import json
-from collections.abc import Mapping
-from dataclasses import fields as dataclass_fields
 from decimal import Decimal
 
-from gateway.core.json_fields import Fields, RecordFormatError, parsed
+from gateway.core.json_fields import (
+    Fields,
+    RecordFormatError,
+    canonical,
+    keys_of,
+    parsed,
+    record_fields,
+    record_version,
+)
 from gateway.core.model import (
     Adjustment,
     Decision,
@@ -28,21 +34,25 @@ from gateway.core.model import (
     OrderState,
     RiskChange,
     RiskState,
+    Shadow,
     Side,
     Signal,
     Symbol,
 )
 from gateway.core.reasons import Reason
 
-RECORD_VERSION = 1
+ORDER_VERSION = 1
+RISK_VERSION = 1
+DECISION_VERSION = 2
+"""Version 1 had no model_confidence, disagreement, dissimilarity, bar_open_ms, scored and shadow."""
 
 
 def order_text(record: OrderRecord) -> str:
     """An order's record as canonical JSON. Raises RecordFormatError when a number is not finite."""
     order = record.order
-    return _canonical(
+    return canonical(
         {
-            "v": RECORD_VERSION,
+            "v": ORDER_VERSION,
             "order": {
                 "key": order.key,
                 "symbol": order.symbol,
@@ -68,15 +78,16 @@ def order_text(record: OrderRecord) -> str:
 
 def decision_text(decision: Decision) -> str:
     """A decision as canonical JSON. Raises RecordFormatError when a number is not finite."""
-    return _canonical(
+    return canonical(
         {
-            "v": RECORD_VERSION,
+            "v": DECISION_VERSION,
             "decision_id": decision.decision_id,
             "symbol": decision.symbol,
             "signal": decision.signal.value,
             "prob_long": decision.prob_long,
             "prob_short": decision.prob_short,
             "confidence": decision.confidence,
+            "model_confidence": decision.model_confidence,
             "model_version": decision.model_version,
             "horizon_seconds": decision.horizon_seconds,
             "threshold": decision.threshold,
@@ -84,6 +95,11 @@ def decision_text(decision: Decision) -> str:
             "reasons": decision.reasons,
             "features": dict(decision.features),
             "members": decision.members,
+            "disagreement": decision.disagreement,
+            "dissimilarity": decision.dissimilarity,
+            "bar_open_ms": decision.bar_open_ms,
+            "scored": decision.scored,
+            "shadow": shadow_object(decision.shadow),
             "at_ms": decision.at_ms,
         }
     )
@@ -91,9 +107,9 @@ def decision_text(decision: Decision) -> str:
 
 def risk_text(change: RiskChange) -> str:
     """A move of the risk state as canonical JSON. Raises RecordFormatError when a number is not finite."""
-    return _canonical(
+    return canonical(
         {
-            "v": RECORD_VERSION,
+            "v": RISK_VERSION,
             "from_state": change.from_state.value,
             "to_state": change.to_state.value,
             "halted": change.halted,
@@ -109,7 +125,7 @@ def risk_text(change: RiskChange) -> str:
 
 def order_from(text: str) -> OrderRecord:
     """The record that `order_text` wrote. Raises RecordFormatError."""
-    fields = _record_fields(text, "order record", _ORDER_RECORD_KEYS)
+    fields = record_fields(parsed(text, "order record"), "order record", _ORDER_RECORD_KEYS, ORDER_VERSION)
     return OrderRecord(
         order=_order(fields.nested("order", _ORDER_KEYS)),
         order_link_id=OrderLinkId(fields.text("order_link_id")),
@@ -126,8 +142,11 @@ def order_from(text: str) -> OrderRecord:
 
 
 def decision_from(text: str) -> Decision:
-    """The decision that `decision_text` wrote. Raises RecordFormatError."""
-    fields = _record_fields(text, "decision", _DECISION_KEYS)
+    """The decision that `decision_text` wrote, in this version or the first. Raises RecordFormatError."""
+    value = parsed(text, "decision")
+    first = record_version(value) == 1
+    keys, version = (_DECISION_1_KEYS, 1) if first else (_DECISION_KEYS, DECISION_VERSION)
+    fields = record_fields(value, "decision", keys, version)
     return Decision(
         decision_id=DecisionId(fields.text("decision_id")),
         symbol=Symbol(fields.text("symbol")),
@@ -135,6 +154,7 @@ def decision_from(text: str) -> Decision:
         prob_long=fields.number("prob_long"),
         prob_short=fields.number("prob_short"),
         confidence=fields.number("confidence"),
+        model_confidence=fields.number("confidence" if first else "model_confidence"),
         model_version=fields.text("model_version"),
         horizon_seconds=fields.integer("horizon_seconds"),
         threshold=fields.number("threshold"),
@@ -142,13 +162,18 @@ def decision_from(text: str) -> Decision:
         reasons=tuple(Reason(name) for name in fields.names("reasons", frozenset(Reason))),
         features=fields.numbers_by_name("features"),
         members=fields.numbers("members"),
+        disagreement=None if first else fields.optional("disagreement", fields.number),
+        dissimilarity=None if first else fields.optional("dissimilarity", fields.number),
+        bar_open_ms=None if first else fields.optional("bar_open_ms", fields.integer),
+        scored=False if first else fields.flag("scored"),
+        shadow=None if first else shadow_from(fields),
         at_ms=fields.integer("at_ms"),
     )
 
 
 def risk_from(text: str) -> RiskChange:
     """The move that `risk_text` wrote. Raises RecordFormatError."""
-    fields = _record_fields(text, "risk change", _RISK_KEYS)
+    fields = record_fields(parsed(text, "risk change"), "risk change", _RISK_KEYS, RISK_VERSION)
     return RiskChange(
         from_state=fields.member("from_state", RiskState),
         to_state=fields.member("to_state", RiskState),
@@ -162,18 +187,45 @@ def risk_from(text: str) -> RiskChange:
     )
 
 
-def _keys_of(shape: type) -> frozenset[str]:
-    """The keys of a dataclass's JSON object: its fields."""
-    return frozenset(field.name for field in dataclass_fields(shape))
+_ORDER_KEYS = keys_of(Order)
+_ADJUSTMENT_KEYS = keys_of(Adjustment)
+_FILL_KEYS = keys_of(Fill)
+_FAILURE_KEYS = keys_of(Failure)
+_ORDER_RECORD_KEYS = keys_of(OrderRecord) | {"v"}
+_DECISION_KEYS = keys_of(Decision) | {"v"}
+_DECISION_1_KEYS = _DECISION_KEYS - {
+    "model_confidence",
+    "disagreement",
+    "dissimilarity",
+    "bar_open_ms",
+    "scored",
+    "shadow",
+}
+_SHADOW_KEYS = keys_of(Shadow)
+_RISK_KEYS = keys_of(RiskChange) | {"v"}
 
 
-_ORDER_KEYS = _keys_of(Order)
-_ADJUSTMENT_KEYS = _keys_of(Adjustment)
-_FILL_KEYS = _keys_of(Fill)
-_FAILURE_KEYS = _keys_of(Failure)
-_ORDER_RECORD_KEYS = _keys_of(OrderRecord) | {"v"}
-_DECISION_KEYS = _keys_of(Decision) | {"v"}
-_RISK_KEYS = _keys_of(RiskChange) | {"v"}
+def shadow_object(shadow: Shadow | None) -> dict[str, object] | None:
+    """A shadow's saying as the JSON object that it is within a record."""
+    if shadow is None:
+        return None
+    return {
+        "model_version": shadow.model_version,
+        "prob_long": shadow.prob_long,
+        "confidence": shadow.confidence,
+    }
+
+
+def shadow_from(fields: Fields) -> Shadow | None:
+    """The shadow's saying under the key `shadow`. Raises RecordFormatError."""
+    if fields.is_null("shadow"):
+        return None
+    shadow = fields.nested("shadow", _SHADOW_KEYS)
+    return Shadow(
+        model_version=shadow.text("model_version"),
+        prob_long=shadow.number("prob_long"),
+        confidence=shadow.number("confidence"),
+    )
 
 
 def _adjustment_object(adjustment: Adjustment) -> dict[str, str]:
@@ -239,16 +291,6 @@ def _failure(fields: Fields) -> Failure:
     )
 
 
-_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
-
-
-def _canonical(value: Mapping[str, object]) -> str:
-    try:
-        return _ENCODER.encode(value)
-    except ValueError as error:
-        raise RecordFormatError(f"a record cannot be written: {error}") from error
-
-
 def _decimal_text(value: Decimal) -> str:
     if not value.is_finite():
         raise RecordFormatError(f"a record cannot be written: {value} is not finite")
@@ -257,12 +299,3 @@ def _decimal_text(value: Decimal) -> str:
 
 def _optional_text(value: Decimal | None) -> str | None:
     return None if value is None else _decimal_text(value)
-
-
-def _record_fields(text: str, what: str, keys: frozenset[str]) -> Fields:
-    """The checked fields of a whole record of the current version."""
-    fields = Fields(parsed(text, what), what, keys)
-    version = fields.integer("v")
-    if version != RECORD_VERSION:
-        raise RecordFormatError(f"{what}: version {version} is not known, only {RECORD_VERSION}")
-    return fields

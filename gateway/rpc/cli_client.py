@@ -9,6 +9,7 @@ from trading.v1 import (
     trade_pb2_grpc,
 )
 
+from gateway.rpc.calibration_lines import calibration_lines
 from gateway.rpc.cli_calls import Connection, Reply, reply
 
 
@@ -27,8 +28,15 @@ class CliClient(Connection):
             f"model     {_ok(health.model.ok)}, version {health.model.version or 'not known'}",
             f"market    {_ok(health.market_data.ok)}, {health.market_data.source}, {health.market_data.age_ms} ms old",
             f"journal   {_ok(health.journal.ok)}, {health.journal.records} records",
+            f"promise   {_calibration_line(health.calibration)}",
         ]
         return reply(health, [*lines, *_risk_lines(health.risk)])
+
+    def calibration(self) -> Reply:
+        """How well the confidence keeps its promise."""
+        stub = system_pb2_grpc.SystemServiceStub(self.channel)
+        found = self.call(stub.GetCalibration, system_pb2.GetCalibrationRequest())
+        return reply(found, calibration_lines(found))
 
     def orders(self, limit: int) -> Reply:
         """The newest orders."""
@@ -63,6 +71,14 @@ class CliClient(Connection):
 
 def _ok(good: bool) -> str:
     return "ok" if good else "NOT OK"
+
+
+def _calibration_line(health: system_pb2.CalibrationHealth) -> str:
+    error = f", calibration error {health.ece:.3f}" if health.HasField("ece") else ""
+    drifted = f", drifted: {', '.join(health.drifted_features)}" if health.drifted_features else ""
+    return (
+        f"{health.state}, asks for {health.effective_threshold:g}, {health.matured} decisions matured{error}{drifted}"
+    )
 
 
 def _risk_lines(risk: risk_pb2.RiskSummary) -> list[str]:

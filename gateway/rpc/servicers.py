@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from gateway.account import Account
+from gateway.calibration import Calibration
 from gateway.decision_path import DecisionPath
 from gateway.guard import RiskGuard
 from gateway.health import Health
@@ -36,6 +37,7 @@ def servicers(
     decisions: DecisionPath,
     guard: RiskGuard,
     health: Health,
+    calibration: Calibration,
     journal: Journal,
     account: Account,
     market: MarketData,
@@ -65,7 +67,13 @@ def servicers(
         drawdown_max=settings.max_drawdown_pct,
     )
     system = SystemServicer(
-        boundary=boundary, settings=settings, health=health, journal=journal, risk=risk, rate_limit=rate_limit
+        boundary=boundary,
+        settings=settings,
+        health=health,
+        calibration=calibration,
+        journal=journal,
+        risk=risk,
+        rate_limit=rate_limit,
     )
     edge = JsonEdgeServicer(boundary=boundary, consensus=consensus, trade=trade, risk=risk)
     return Servicers(consensus=consensus, trade=trade, risk=risk, system=system, json_edge=edge)

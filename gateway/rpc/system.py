@@ -1,4 +1,4 @@
-"""SystemService: health and events."""
+"""SystemService: health, live calibration and events."""
 
 from collections.abc import AsyncIterator
 
@@ -6,10 +6,12 @@ from trading.v1 import system_pb2 as pb
 from trading.v1 import system_pb2_grpc as pb_grpc
 
 from gateway import __version__
+from gateway.calibration import Calibration
 from gateway.core.model import Failure
 from gateway.core.reasons import Reason
 from gateway.health import Health
 from gateway.ports import Journal
+from gateway.rpc.calibration import calibration_health, calibration_message
 from gateway.rpc.calls import Call, Context, RateLimit
 from gateway.rpc.convert import event_message
 from gateway.rpc.errors import Boundary
@@ -26,6 +28,7 @@ class SystemServicer(pb_grpc.SystemServiceServicer):
         boundary: Boundary,
         settings: Settings,
         health: Health,
+        calibration: Calibration,
         journal: Journal,
         risk: RiskServicer,
         rate_limit: RateLimit,
@@ -33,6 +36,7 @@ class SystemServicer(pb_grpc.SystemServiceServicer):
         self._boundary = boundary
         self._settings = settings
         self._health = health
+        self._calibration = calibration
         self._journal = journal
         self._risk = risk
         self._rate_limit = rate_limit
@@ -40,6 +44,10 @@ class SystemServicer(pb_grpc.SystemServiceServicer):
     async def GetHealth(self, request: pb.GetHealthRequest, context: Context) -> pb.GetHealthResponse:
         """The health of the gateway and its parts."""
         return await self._boundary.unary(request, context, self.get_health)
+
+    async def GetCalibration(self, request: pb.GetCalibrationRequest, context: Context) -> pb.GetCalibrationResponse:
+        """How well the confidence keeps its promise."""
+        return await self._boundary.unary(request, context, self.get_calibration)
 
     async def WatchEvents(
         self, request: pb.WatchEventsRequest, context: Context
@@ -79,4 +87,9 @@ class SystemServicer(pb_grpc.SystemServiceServicer):
             ),
             rate_limit=pb.RateLimitUsage(used=usage.used, max=usage.max, reset_seconds=usage.reset_seconds),
             journal=pb.JournalHealth(ok=parts.journal_ok, records=parts.journal_records),
+            calibration=calibration_health(self._calibration.report()),
         )
+
+    async def get_calibration(self, request: pb.GetCalibrationRequest, call: Call) -> pb.GetCalibrationResponse:
+        """How well the confidence keeps its promise."""
+        return calibration_message(self._calibration.report())

@@ -6,7 +6,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from builders import BTC, NOW_MS, a_decision
+from builders import BTC, NOW_MS, a_decision, a_watch_move, an_outcome
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from journal_kit import a_change, a_filled, a_record, a_refusal, keep, running
@@ -259,10 +259,17 @@ async def test_watchers_are_told_what_becomes_durable_from_now_on(journal):
         await keep(journal, a_filled("before"))
         await journal.append_decisions([a_decision()])
         await journal.append_risk(a_change())
+        await journal.append_decisions([a_decision(decision_id=DecisionId("d2"), scored=True)])
+        await journal.append_matured([an_outcome(decision_id=DecisionId("d2"))])
+        await journal.append_watch(a_watch_move())
+        later_ms, version = NOW_MS + 3_600_000, "20261123_000000"
         expected = [
             Event(sequence=2, kind="order", at_ms=NOW_MS + 5, subject="before", state="filled", symbol=BTC),
             Event(sequence=3, kind="decision", at_ms=NOW_MS, subject="d1", state="long", symbol=BTC),
             Event(sequence=4, kind="risk", at_ms=NOW_MS, subject="halted", state="ada", symbol=""),
+            Event(sequence=5, kind="decision", at_ms=NOW_MS, subject="d2", state="long", symbol=BTC),
+            Event(sequence=6, kind="outcome", at_ms=later_ms, subject="d2", state="right", symbol=BTC),
+            Event(sequence=7, kind="watch", at_ms=later_ms, subject=version, state="warned", symbol=""),
         ]
         for events in (one, two):
             assert [await anext(events) for _ in expected] == expected

@@ -4,7 +4,7 @@ import json
 from decimal import Decimal
 
 import pytest
-from builders import a_decision
+from builders import a_decision, a_watch_move, an_outcome
 from hypothesis import given
 from hypothesis import strategies as st
 from journal_kit import a_change, a_filled, a_record, a_refusal
@@ -13,17 +13,24 @@ from gateway.core.chain import GENESIS_DIGEST, record_digest
 from gateway.core.json_fields import RecordFormatError
 from gateway.core.model import (
     Adjustment,
+    BarLabel,
     Decision,
     Failure,
     Fill,
+    Matured,
     Order,
     OrderRecord,
     OrderState,
     RiskChange,
     RiskState,
+    Shadow,
     Side,
     Signal,
+    Verdict,
+    WatchMove,
+    WatchState,
 )
+from gateway.core.outcome_records import outcome_from, outcome_text, watch_from, watch_text
 from gateway.core.reasons import Reason
 from gateway.core.records import decision_from, decision_text, order_from, order_text, risk_from, risk_text
 
@@ -66,6 +73,7 @@ RECORDS = st.builds(
     created_ms=TIME,
     updated_ms=TIME,
 )
+SHADOWS = st.builds(Shadow, model_version=TEXT, prob_long=NUMBER, confidence=NUMBER)
 DECISIONS = st.builds(
     Decision,
     decision_id=TEXT,
@@ -74,6 +82,7 @@ DECISIONS = st.builds(
     prob_long=NUMBER,
     prob_short=NUMBER,
     confidence=NUMBER,
+    model_confidence=NUMBER,
     model_version=TEXT,
     horizon_seconds=st.integers(),
     threshold=NUMBER,
@@ -81,6 +90,35 @@ DECISIONS = st.builds(
     reasons=st.lists(st.sampled_from(Reason), max_size=3).map(tuple),
     features=st.dictionaries(TEXT, NUMBER, max_size=4),
     members=st.lists(NUMBER, max_size=3).map(tuple),
+    disagreement=st.none() | NUMBER,
+    dissimilarity=st.none() | NUMBER,
+    bar_open_ms=st.none() | TIME,
+    scored=st.booleans(),
+    shadow=st.none() | SHADOWS,
+    at_ms=TIME,
+)
+OUTCOMES = st.builds(
+    Matured,
+    decision_id=TEXT,
+    symbol=TEXT,
+    model_version=TEXT,
+    bar_open_ms=TIME,
+    horizon_seconds=st.integers(),
+    signal=st.sampled_from(Signal),
+    confidence=NUMBER,
+    model_confidence=NUMBER,
+    label=st.sampled_from(BarLabel),
+    verdict=st.sampled_from(Verdict),
+    shadow=st.none() | SHADOWS,
+    at_ms=TIME,
+)
+MOVES = st.builds(
+    WatchMove,
+    from_state=st.sampled_from(WatchState),
+    to_state=st.sampled_from(WatchState),
+    model_version=TEXT,
+    reason=TEXT,
+    evidence=NUMBER,
     at_ms=TIME,
 )
 CHANGES = st.builds(
@@ -114,6 +152,36 @@ def test_a_risk_change_comes_back_exactly(change):
     assert risk_from(risk_text(change)) == change
 
 
+@given(OUTCOMES)
+def test_an_outcome_comes_back_exactly(outcome):
+    assert outcome_from(outcome_text(outcome)) == outcome
+
+
+@given(MOVES)
+def test_a_move_of_the_watch_comes_back_exactly(move):
+    assert watch_from(watch_text(move)) == move
+
+
+DECISION_1 = (
+    '{"allow":true,"at_ms":1700000000000,"confidence":0.65,"decision_id":"d1","features":{"mom_20":1.2,"rsi_14":62.0,'
+    '"rv_5":0.8},"horizon_seconds":3600,"members":[0.7,0.8,0.75],"model_version":"20261123_000000","prob_long":0.75,'
+    '"prob_short":0.25,"reasons":[],"signal":"long","symbol":"BTCUSDT","threshold":0.6,"v":1}'
+)
+
+
+def test_a_decision_of_the_first_version_is_read_as_one_that_nobody_scores():
+    assert decision_from(DECISION_1) == a_decision(
+        disagreement=None, dissimilarity=None, bar_open_ms=None, scored=False
+    )
+
+
+def test_a_decision_of_one_version_with_the_keys_of_the_other_is_refused():
+    with pytest.raises(RecordFormatError, match="unknown keys"):
+        decision_from(json.dumps(json.loads(decision_text(a_decision())) | {"v": 1}))
+    with pytest.raises(RecordFormatError, match="missing keys"):
+        decision_from(json.dumps(json.loads(DECISION_1) | {"v": 2}))
+
+
 @given(RECORDS)
 def test_the_text_is_canonical(record):
     text = order_text(record)
@@ -121,11 +189,17 @@ def test_the_text_is_canonical(record):
     assert text == json.dumps(json.loads(text), sort_keys=True, separators=(",", ":"))
 
 
+SHADOW = Shadow(model_version="20261124_000000", prob_long=0.4, confidence=0.55)
 CODECS = [
     (order_text(a_filled()), order_from),
     (order_text(a_refusal()), order_from),
     (decision_text(a_decision()), decision_from),
+    (decision_text(a_decision(shadow=SHADOW)), decision_from),
+    (DECISION_1, decision_from),
     (risk_text(a_change()), risk_from),
+    (outcome_text(an_outcome()), outcome_from),
+    (outcome_text(an_outcome(shadow=SHADOW)), outcome_from),
+    (watch_text(a_watch_move()), watch_from),
 ]
 
 
@@ -168,7 +242,7 @@ def test_a_value_of_another_type_is_refused_wherever_it_is(text, read):
 
 
 @pytest.mark.parametrize("text", ["", "null", "[]", "{}", "nonsense", '{"v":2}', "[" * 100_000, "1" * 5000])
-@pytest.mark.parametrize("read", [order_from, decision_from, risk_from])
+@pytest.mark.parametrize("read", [order_from, decision_from, risk_from, outcome_from, watch_from])
 def test_what_is_no_record_is_refused(text, read):
     with pytest.raises(RecordFormatError):
         read(text)

@@ -12,10 +12,66 @@ from journal_kit import FILL, a_change, a_filled, a_record, a_refusal, keep, ope
 from trading.v1 import risk_pb2, risk_pb2_grpc, system_pb2, system_pb2_grpc, trade_pb2, trade_pb2_grpc
 
 from gateway.cli import DONE, REFUSED, UNREACHABLE, main
+from gateway.rpc.calibration_lines import calibration_lines
 from gateway.rpc.convert import order_message
 
 RISK = risk_pb2.RiskSummary(
     state="halted", drawdown=0.031, max_drawdown_pct=0.15, equity_usd=96_900.0, peak_equity_usd=100_000.0
+)
+
+
+CALIBRATION_HEALTH = system_pb2.CalibrationHealth(
+    state="raised", effective_threshold=0.65, matured=640, ece=0.0812, drifted_features=["rsi_14"]
+)
+CALIBRATION = system_pb2.GetCalibrationResponse(
+    model_version="20261123_000000",
+    state="raised",
+    effective_threshold=0.65,
+    matured=640,
+    window=500,
+    figures=system_pb2.CalibrationFigures(
+        mean_confidence=0.653,
+        hit_rate=0.572,
+        coverage=0.81,
+        hit_rate_at_threshold=0.58,
+        mean_confidence_at_threshold=0.671,
+        ece=system_pb2.Interval(value=0.0812, low=0.03, high=0.13),
+        slope=system_pb2.Interval(value=0.45, low=0.1, high=0.8),
+        brier=0.2466,
+        log_loss=0.6863,
+    ),
+    reliability=[
+        system_pb2.ReliabilityBucket(
+            low=0.55,
+            high=0.62,
+            mean_confidence=0.6,
+            hit_rate=system_pb2.Interval(value=0.56, low=0.42, high=0.69),
+            count=50,
+        )
+    ],
+    confidences=[system_pb2.HistogramBin(low=0.55, high=0.6, count=20), system_pb2.HistogramBin(low=0.6, high=0.65)],
+    features=[
+        system_pb2.FeatureDrift(
+            name="rsi_14", psi=0.912, psi_limit=0.35, ks=0.31, ks_limit=0.22, effective_rows=101.4, drifted=True
+        )
+    ],
+    evidence=311_000.0,
+    alarm_at=20_000.0,
+    recalibration_slope=1.0,
+    moves=[
+        system_pb2.CalibrationMove(
+            from_state="warned", to_state="raised", model_version="20261123_000000", reason="promised too much"
+        )
+    ],
+    shadow=system_pb2.ShadowCalibration(
+        version="20261124_000000",
+        matured=400,
+        hit_rate=0.6,
+        active_hit_rate=0.57,
+        log_loss=0.67,
+        active_log_loss=0.69,
+        advantage=system_pb2.Interval(value=0.02, low=-0.01, high=0.05),
+    ),
 )
 
 
@@ -29,7 +85,11 @@ class System(system_pb2_grpc.SystemServiceServicer):
             market_data=system_pb2.MarketDataHealth(ok=True, source="simulated", age_ms=12),
             journal=system_pb2.JournalHealth(ok=True, records=7),
             risk=RISK,
+            calibration=CALIBRATION_HEALTH,
         )
+
+    def GetCalibration(self, request, context):
+        return CALIBRATION
 
 
 class Trade(trade_pb2_grpc.TradeServiceServicer):
@@ -95,9 +155,47 @@ def test_status_tells_of_every_part(address, capsys):
         "model     NOT OK, version not known",
         "market    ok, simulated, 12 ms old",
         "journal   ok, 7 records",
+        "promise   raised, asks for 0.65, 640 decisions matured, calibration error 0.081, drifted: rsi_14",
         "risk      halted, drawdown 3.10% of at most 15.00%",
         "equity    96900.00 USD, peak 100000.00 USD",
     ]
+
+
+def test_calibration_tells_of_the_promise_and_the_watch(address, capsys):
+    assert main(["calibration", "--addr", address]) == DONE
+    assert capsys.readouterr().out.splitlines() == [
+        "model     20261123_000000",
+        "watch     raised, asks for 0.65",
+        "evidence  3.11e+05 to 1 against the promise",
+        "levels    warns at 20000, raises at 200000, abstains at 2e+06",
+        "matured   640 decisions, figures of the newest 500",
+        "promised  0.653, came true 0.572",
+        "ece       0.081 (0.030 to 0.130)",
+        "slope     0.450 (0.100 to 0.800); 1 is perfect, below 1 promises too much",
+        "losses    Brier 0.2466 (a coin 0.25), log 0.6863 (a coin 0.6931)",
+        "traded    81.0% at or above the threshold: promised 0.671, came true 0.580",
+        "rescaled  1.000 times the model's log odds",
+        "promised       mean    came true (95 %)         count",
+        "0.550-0.620    0.600   0.560 (0.420 to 0.690)   50",
+        "0.55-0.60          20  ########################################",
+        "0.60-0.65           0",
+        "feature                   psi (limit)      ks (limit)     rows",
+        "rsi_14                    0.912 (0.350)  0.310 (0.220)  101  DRIFTED",
+        "shadow    20261124_000000, 400 decisions of both",
+        "          right 0.600, the active one 0.570",
+        "          log loss 0.6700, the active one 0.6900",
+        "          advantage 0.0200 (-0.0100 to 0.0500); above 0 the shadow is better",
+        "moved     1970-01-01T00:00:00Z 20261123_000000 warned to raised",
+        "          promised too much",
+    ]
+    assert main(["calibration", "--addr", address, "--json"]) == DONE
+    assert json.loads(capsys.readouterr().out)["figures"]["ece"]["high"] == 0.13
+
+
+def test_calibration_says_when_there_is_nothing_to_say():
+    lines = calibration_lines(system_pb2.GetCalibrationResponse(state="ok", effective_threshold=0.6, alarm_at=20_000))
+    assert lines[0] == "model     not known"
+    assert lines[-1] == "figures   too few decisions have matured"
 
 
 def test_answers_come_as_json_on_demand(address, capsys):
@@ -171,7 +269,7 @@ async def test_the_doctor_tells_what_the_journal_adds_up_to(path, capsys):
     async with running(path):
         assert main(["doctor", "--journal", str(path)]) == DONE
     told = capsys.readouterr().out
-    lines = told[told.index("journal  ") :].splitlines()[:8]
+    lines = told[told.index("journal  ") :].splitlines()[:9]
     assert lines[0] == f"journal  {path}"
     assert lines[1].startswith("records  4 (3 order, 1 risk), head ")
     money = "realised 0.0 USD, fees 0.957047850 USD"
@@ -179,6 +277,7 @@ async def test_the_doctor_tells_what_the_journal_adds_up_to(path, capsys):
         "orders   2 (1 filled, 1 pending)",
         f"ledger   {money}, equity is the start and -0.957047850 USD, open positions aside",
         "risk     halted",
+        "watch    never moved, 0 decisions wait for their outcome",
         "position BTCUSDT +0.029 at 60003.0",
         "open     two BTCUSDT pending",
         "OK       the chain is whole, the orders follow from it, and every move is allowed",
@@ -198,6 +297,8 @@ def test_the_doctor_tells_programs_too(path, capsys):
         "states": {"filled": 1, "pending": 1},
         "last_seq": 4,
         "risk_state": "halted",
+        "watch_states": {},
+        "unmatured": 0,
         "realised_usd": "0.0",
         "fees_usd": "0.957047850",
         "earned_usd": "-0.957047850",

@@ -13,15 +13,16 @@ import time
 from decimal import Decimal
 
 import pytest
-from builders import a_decision
+from builders import NOW_MS, a_decision, a_watch_move, an_outcome
 from journal_kit import a_change, a_filled, a_record, a_refusal, keep, opened, problems, running
 
 from gateway.adapters.journal_sqlite import JournalUnusableError, SqliteJournal
-from gateway.adapters.journal_sqlite.schema import MIGRATIONS
+from gateway.adapters.journal_sqlite.schema import APPLICATION_ID, MIGRATIONS
 from gateway.adapters.journal_sqlite.writer import Group, Writer
 from gateway.core.audit import AuditReport
-from gateway.core.chain import record_digest
-from gateway.core.model import DecisionId, OrderKey, OrderState
+from gateway.core.chain import GENESIS_DIGEST, record_digest
+from gateway.core.model import DecisionId, OrderKey, OrderState, WatchState
+from gateway.core.records import order_text, risk_text
 from gateway.doctor import copy, diagnose
 from gateway.ports import JournalUnavailableError
 
@@ -292,6 +293,73 @@ async def test_a_database_of_another_program_is_refused_untouched(path):
     assert path.read_bytes() == before
 
 
+DECISIONS_1 = 3000
+
+
+@pytest.fixture
+def first(path):
+    """A journal as the first version wrote it, with every kind of record that it knew; its path and head digest."""
+    decision = (
+        '{"allow":true,"at_ms":1700000000000,"confidence":0.65,"decision_id":"%s","features":{"mom_20":1.2},'
+        '"horizon_seconds":3600,"members":[0.7],"model_version":"20261123_000000","prob_long":0.75,"prob_short":0.25,'
+        '"reasons":[],"signal":"long","symbol":"BTCUSDT","threshold":0.6,"v":1}'
+    )
+    kept = [("decision", f"d{number}", NOW_MS, decision % f"d{number}") for number in range(DECISIONS_1)]
+    orders = (a_record("one"), a_filled("one"), a_refusal("two"), a_record("three"))
+    kept.extend(("order", record.order.key, record.updated_ms, order_text(record)) for record in orders)
+    kept.append(("risk", "risk", NOW_MS, risk_text(a_change())))
+    digest = GENESIS_DIGEST
+    with opened(path) as connection:
+        connection.executescript(f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = 1; {MIGRATIONS[0]}")
+        connection.execute("BEGIN")
+        for seq, (kind, subject, at_ms, body) in enumerate(kept, 1):
+            previous = digest
+            digest = record_digest(previous, seq=seq, kind=kind, subject=subject, at_ms=at_ms, body=body)
+            row = (seq, kind, subject, at_ms, body, previous, digest)
+            connection.execute("INSERT INTO records VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+        connection.execute("COMMIT")
+    return path, digest
+
+
+async def test_a_journal_of_the_first_version_is_taken_up_whole(first):
+    path, digest = first
+    with pytest.raises(JournalUnusableError, match="Start the gateway on it once"):
+        diagnose(path)
+    async with running(path) as journal:
+        assert journal.health() == (True, DECISIONS_1 + 5)
+        assert diagnose(path).found.head_digest == digest
+        old = journal.find_decision(DecisionId("d7"))
+        assert (old.model_confidence, old.bar_open_ms, old.scored) == (0.65, None, False)
+        assert [record.order.key for record in journal.open_orders()] == ["three"]
+        await journal.append_decisions([a_decision(decision_id=DecisionId("new"), scored=True)])
+        await journal.append_matured([an_outcome(decision_id=DecisionId("new"))])
+        await journal.append_watch(a_watch_move())
+    assert problems(path) == []
+    with opened(path) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        with pytest.raises(sqlite3.IntegrityError, match="CHECK constraint failed"):
+            connection.execute(
+                f"INSERT INTO records VALUES ({DECISIONS_1 + 9}, 'gift', 'x', 1, '{{}}', x'', x'')"  # noqa: S608
+            )
+
+
+async def test_a_kill_in_the_middle_of_a_migration_leaves_the_journal_as_it_was(first):
+    path, digest = first
+    with child("migrate", path) as migrating:
+        assert migrating.stdout.readline() == "migrated\n"
+    with opened(path) as connection:
+        assert connection.execute("PRAGMA user_version").fetchone() == (1,)
+        assert connection.execute("SELECT name FROM sqlite_schema WHERE name = 'unmatured'").fetchone() is None
+        kinds = connection.execute("SELECT sql FROM sqlite_schema WHERE name = 'records'").fetchone()[0]
+        assert "'watch'" not in kinds
+    async with running(path) as journal:
+        await journal.append_watch(a_watch_move())
+    assert problems(path) == []
+    with opened(path) as connection:
+        head = connection.execute("SELECT digest FROM records WHERE seq = ?", (DECISIONS_1 + 5,)).fetchone()
+        assert head == (digest,)
+
+
 # Intruders
 
 
@@ -405,6 +473,51 @@ async def test_a_move_that_the_lifecycle_does_not_know_is_found(path, records, f
     async with running(path) as journal:
         await keep(journal, *records)
     assert problems(path) == ([fault] if fault else [])
+
+
+@pytest.fixture
+async def matured(path):
+    """A journal in which decisions mature: 1-3 decisions, 4 the outcome of the first, 5-6 moves of the watch."""
+    async with running(path) as journal:
+        names = [DecisionId(f"d{number}") for number in (1, 2, 3)]
+        await journal.append_decisions([a_decision(decision_id=name, scored=name != "d3") for name in names])
+        await journal.append_matured([an_outcome()])
+        await journal.append_watch(a_watch_move())
+        await journal.append_watch(a_watch_move(from_state=WatchState.WARNED, to_state=WatchState.RAISED))
+    return path
+
+
+def test_the_doctor_tells_where_the_watch_stands_and_what_waits(matured):
+    told = diagnose(matured)
+    assert told.ok
+    assert "watch    20261123_000000 raised, 1 decisions wait for their outcome" in told.text()
+    assert (told.found.unmatured, told.found.watch_states) == (1, {"20261123_000000": "raised"})
+
+
+@pytest.mark.parametrize(
+    ("statement", "seq", "problem"),
+    [
+        ("DELETE FROM unmatured", 2, "'d2' waits for its outcome is not what its records make it"),
+        ("INSERT INTO unmatured VALUES ('d3', 3)", 3, "'d3' waits for its outcome is not what its records make it"),
+        ("INSERT INTO unmatured VALUES ('d1', 1)", 1, "'d1' waits for its outcome is not what its records make it"),
+        ("UPDATE records SET body = replace(body, 'right', 'wrong') WHERE seq = 4", 4, "one of them was changed"),
+        ("UPDATE records SET subject = 'd3' WHERE seq = 4", 4, "of no scored decision that waits for its outcome"),
+        ("UPDATE records SET body = replace(body, '0.65', '0.55') WHERE seq = 4", 4, "not of what its decision said"),
+        ("UPDATE records SET body = replace(body, 'warned', 'ok') WHERE seq = 6", 6, "stood at warned, not at ok"),
+        ("UPDATE records SET subject = 'other' WHERE seq = 5", 5, "version or time is not that of its body"),
+    ],
+)
+def test_what_an_intruder_changes_of_outcomes_and_moves_is_found(matured, statement, seq, problem):
+    tamper(matured, (statement,))
+    found_seq, found = problems(matured)[0]
+    assert found_seq == seq
+    assert problem in found
+
+
+async def test_an_outcome_that_is_recorded_twice_is_found(matured):
+    async with running(matured) as journal:
+        await journal.append_matured([an_outcome()])
+    assert problems(matured) == [(7, "it is of no scored decision that waits for its outcome")]
 
 
 # Copies

@@ -8,6 +8,7 @@ from builders import BTC, a_prediction
 from fakes import FakeModel
 from world import World
 
+from gateway.calibration import Calibration
 from gateway.health import Health
 from gateway.rpc.server import Server
 from gateway.rpc.servicers import Servicers, servicers
@@ -27,8 +28,18 @@ class Running:
 
 def build(world: World, model: FakeModel, rate_limit_max: int) -> Servicers:
     settings = load({"SYMBOLS": BTC, "RATE_LIMIT_MAX": str(rate_limit_max)})
+    calibration = Calibration(
+        journal=world.journal,
+        clock=world.clock,
+        threshold=0.6,
+        alarm_at=20_000.0,
+        raise_by=0.05,
+        window=500,
+        recalibrate=False,
+    )
     health = Health(
         model=model,
+        calibration=calibration,
         market=world.market,
         journal=world.journal,
         clock=world.clock,
@@ -41,6 +52,7 @@ def build(world: World, model: FakeModel, rate_limit_max: int) -> Servicers:
         decisions=world.decisions(model),
         guard=world.guard,
         health=health,
+        calibration=calibration,
         journal=world.journal,
         account=world.account,
         market=world.market,

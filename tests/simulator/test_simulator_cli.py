@@ -20,6 +20,17 @@ def test_bars_are_written_to_a_file_and_to_standard_output_alike(
     assert len(text.splitlines()) == 31
 
 
+def test_the_edge_of_the_market_can_be_made_to_change(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bars", "--count", "60"]) == 0
+    usual = capsys.readouterr().out.splitlines()
+    assert main(["bars", "--count", "60", "--edge-from", "25=-0.22", "--edge-from", "50=0"]) == 0
+    turned = capsys.readouterr().out.splitlines()
+    assert turned[:26] == usual[:26]
+    assert turned != usual
+    assert main(["bars", "--count", "60", "--edge-from", "50=0", "--edge-from", "25=0.1"]) == 2
+    assert "must rise" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "error"),
     [
@@ -27,6 +38,10 @@ def test_bars_are_written_to_a_file_and_to_standard_output_alike(
         (["bars", "--symbol", "DOGEUSDT"], "invalid choice"),
         (["bars", "--interval-minutes", "7"], "invalid choice"),
         (["bars", "--origin-ms", "5"], "whole hour"),
+        (["bars", "--edge-from", "5"], "HOUR=EDGE"),
+        (["bars", "--edge-from", "-5=0.1"], "HOUR=EDGE"),
+        (["bars", "--edge-from", "5=0.5"], "between -0.5 and 0.5"),
+        (["bars", "--edge-from", "5=nan"], "between -0.5 and 0.5"),
         (["serve", "--symbols", "BTCUSDT,DOGE"], "unknown symbol 'DOGE'"),
         (["serve", "--port", "70000"], "must be 0 to 65535"),
         (["serve", "--speed", "0"], "must be 0.1"),

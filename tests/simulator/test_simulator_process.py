@@ -112,6 +112,34 @@ def test_volatility_and_momentum_have_the_documented_size(hourly: list[Bar]) -> 
     assert 2.0 < statistics.stdev(momentum for momentum, _ in rows) < 3.6
 
 
+def test_an_edge_that_changes_turns_the_direction_and_leaves_what_came_before() -> None:
+    usual = list(bars(instrument=BTC, interval_minutes=60, count=3000, seed=7))
+    turned = list(
+        bars(instrument=BTC, interval_minutes=60, count=3000, seed=7, edge_changes=[(1000, -EDGE), (2500, 0.1)])
+    )
+    assert turned[:1000] == usual[:1000]
+    assert turned[1000:] != usual[1000:]
+
+    def share(first: int, last: int) -> float:
+        rows = momenta_and_returns(turned)[first - 21 : last - 21]  # the row that ends in an hour stands 21 before it
+        return statistics.mean((momentum > 0) == (move > 0) for momentum, move in rows if abs(momentum) > 1.2)
+
+    assert share(100, 1000) == pytest.approx(0.5 + EDGE, abs=0.05)
+    assert share(1000, 2500) == pytest.approx(0.5 - EDGE, abs=0.05)
+    assert share(2500, 3000) == pytest.approx(0.6, abs=0.08)
+
+
+def test_a_change_to_the_edge_that_holds_anyway_changes_no_byte() -> None:
+    usual = list(bars(instrument=BTC, interval_minutes=60, count=300, seed=7))
+    assert list(bars(instrument=BTC, interval_minutes=60, count=300, seed=7, edge_changes=[(50, EDGE)])) == usual
+
+
+@pytest.mark.parametrize("changes", [[(5, 0.5)], [(5, float("nan"))], [(5, 0.1), (5, 0.2)], [(9, 0.1), (5, 0.2)]])
+def test_edge_changes_outside_the_range_are_refused(changes: list[tuple[int, float]]) -> None:
+    with pytest.raises(ValueError, match="must"):
+        bars(instrument=BTC, interval_minutes=60, count=1, seed=1, edge_changes=changes)
+
+
 @given(momentum=st.floats(-1e6, 1e6))
 def test_the_probability_is_symmetric_and_bounded_by_the_edge(momentum: float) -> None:
     assert 0.5 - EDGE <= probability_up(momentum) <= 0.5 + EDGE

@@ -22,7 +22,9 @@ def inspect(path: Path) -> AuditReport | Fault:
         return _unreadable(fault)
     try:
         connection.execute("BEGIN")  # one snapshot for all that follows
-        return _file_fault(connection) or audit(_records(connection), _orders(connection), _highest_seq(connection))
+        return _file_fault(connection) or audit(
+            _records(connection), _orders(connection), _unmatured(connection), _highest_seq(connection)
+        )
     except sqlite3.DatabaseError as fault:
         return _unreadable(fault)
     finally:
@@ -101,6 +103,10 @@ def _orders(connection: sqlite3.Connection) -> Iterator[ProjectedOrder]:
         "SELECT key, number, last_seq, symbol, state, filled FROM orders ORDER BY number"
     ):
         yield ProjectedOrder(key=key, number=number, last_seq=last_seq, symbol=symbol, state=state, filled=bool(filled))
+
+
+def _unmatured(connection: sqlite3.Connection) -> Iterator[tuple[str, int]]:
+    yield from connection.execute("SELECT decision_id, seq FROM unmatured")
 
 
 def _highest_seq(connection: sqlite3.Connection) -> int:

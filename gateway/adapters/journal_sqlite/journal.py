@@ -22,7 +22,8 @@ from gateway.adapters.journal_sqlite.schema import JournalUnusableError
 from gateway.adapters.journal_sqlite.watchers import Watchers
 from gateway.adapters.journal_sqlite.writer import Group, Row, Writer
 from gateway.core.lifecycle import RiskStatus
-from gateway.core.model import Decision, DecisionId, OrderKey, OrderRecord, RiskChange, Symbol
+from gateway.core.model import Decision, DecisionId, Matured, OrderKey, OrderRecord, RiskChange, Symbol, WatchMove
+from gateway.core.outcome_records import outcome_text, watch_text
 from gateway.core.records import decision_text, order_text, risk_text
 from gateway.ports import Entry, Event, JournalUnavailableError, Ticket
 
@@ -37,7 +38,7 @@ PEAK_DELAY_SECONDS: Final = 0.5
 
 log = structlog.get_logger()
 
-Kept = OrderRecord | Decision | RiskChange
+Kept = OrderRecord | Decision | RiskChange | Matured | WatchMove
 
 
 class SqliteJournal:
@@ -124,6 +125,29 @@ class SqliteJournal:
             if noted is not None and self._peak_due is None:
                 self.note_peak(noted)
             raise
+
+    async def append_matured(self, matured: Sequence[Matured]) -> None:
+        """Keep what became of decisions, all or none; a round of them is small. Raises JournalUnavailableError."""
+        rows = [Row("outcome", outcome.decision_id, outcome.at_ms, outcome_text(outcome)) for outcome in matured]
+        if rows:
+            await self._submit(rows, matured).durable()
+
+    async def append_watch(self, move: WatchMove) -> None:
+        """Keep a move of the calibration watch. Raises JournalUnavailableError."""
+        row = Row("watch", move.model_version, move.at_ms, watch_text(move))
+        await self._submit([row], [move]).durable()
+
+    def unmatured_decisions(self) -> Sequence[Decision]:
+        """Scored decisions without an outcome, oldest first. Raises JournalUnavailableError."""
+        return self._reader.unmatured_decisions()
+
+    def matured_decisions(self, model_version: str, limit: int) -> Sequence[Matured]:
+        """The newest outcomes of a version's decisions, oldest first. Raises JournalUnavailableError."""
+        return self._reader.matured_decisions(model_version, limit)
+
+    def watch_moves(self, limit: int) -> Sequence[WatchMove]:
+        """The newest moves of the calibration watch, newest first. Raises JournalUnavailableError."""
+        return self._reader.watch_moves(limit)
 
     def note_peak(self, peak_equity_usd: Decimal) -> None:
         """Remember a new peak with the next commit, within a second; tried again until it is kept."""
@@ -268,4 +292,9 @@ def _event(sequence: int, record: Kept) -> Event:
             state, symbol = record.signal.value, str(record.symbol)
         case RiskChange():
             kind, at_ms, subject, state, symbol = "risk", record.at_ms, record.to_state.value, record.actor, ""
+        case Matured():
+            kind, at_ms, subject = "outcome", record.at_ms, str(record.decision_id)
+            state, symbol = record.verdict.value, str(record.symbol)
+        case WatchMove():
+            kind, at_ms, subject, state, symbol = "watch", record.at_ms, record.model_version, record.to_state.value, ""
     return Event(sequence=sequence, kind=kind, at_ms=at_ms, subject=subject, state=state, symbol=symbol)

@@ -9,7 +9,8 @@ from typing import Any, Final, TypeVar
 from gateway.adapters.journal_sqlite.schema import JournalUnusableError, open_reader
 from gateway.core.json_fields import RecordFormatError
 from gateway.core.lifecycle import RiskStatus
-from gateway.core.model import Decision, DecisionId, OrderKey, OrderRecord, RiskChange, Symbol
+from gateway.core.model import Decision, DecisionId, Matured, OrderKey, OrderRecord, RiskChange, Symbol, WatchMove
+from gateway.core.outcome_records import outcome_from, watch_from
 from gateway.core.records import decision_from, order_from, risk_from
 from gateway.ports import JournalUnavailableError
 
@@ -76,6 +77,24 @@ class JournalReader:
         """The newest moves of the risk state, newest first."""
         sql = "SELECT body FROM records WHERE kind = 'risk' ORDER BY seq DESC LIMIT ?"
         return self._read(sql, (max(limit, 0),), lambda row: risk_from(row[0]))
+
+    def unmatured_decisions(self) -> Sequence[Decision]:
+        """Scored decisions without an outcome, oldest first."""
+        sql = "SELECT body FROM unmatured JOIN records USING (seq) ORDER BY seq"
+        return self._read(sql, (), lambda row: decision_from(row[0]))
+
+    def matured_decisions(self, model_version: str, limit: int) -> Sequence[Matured]:
+        """The newest outcomes of a version's decisions, oldest first."""
+        sql = (
+            "SELECT body FROM records WHERE kind = 'outcome' AND body ->> '$.model_version' = ?"
+            " ORDER BY seq DESC LIMIT ?"
+        )
+        return self._read(sql, (model_version, max(limit, 0)), lambda row: outcome_from(row[0]))[::-1]
+
+    def watch_moves(self, limit: int) -> Sequence[WatchMove]:
+        """The newest moves of the calibration watch, newest first."""
+        sql = "SELECT body FROM records WHERE kind = 'watch' ORDER BY seq DESC LIMIT ?"
+        return self._read(sql, (max(limit, 0),), lambda row: watch_from(row[0]))
 
     def _read(self, sql: str, values: Sequence[object], make: Callable[[Any], _T]) -> Sequence[_T]:
         """All rows of a query, made into what they stand for."""
