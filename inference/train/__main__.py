@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from inference.core.bars import BarsFaultError
 from inference.core.card import CardFaultError
 from inference.train.bars import DataFaultError
+from inference.train.data_cli import add_data_command
 from inference.train.examples import UnusableError
 from inference.train.measure_cli import add_measure_commands
 from inference.train.recipe import RecipeFaultError
+from inference.train.sweep_cli import add_sweep_command
 from inference.train.train_cli import add_train_commands
 from inference.train.version_folder import VersionTakenError
 
@@ -40,7 +42,9 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m inference.train", description="Trains and measures models, offline."
     )
     subparsers = parser.add_subparsers(dest="command", required=True)
+    add_data_command(subparsers)
     add_train_commands(subparsers)
+    add_sweep_command(subparsers)
     add_measure_commands(subparsers)
     return parser
 

@@ -1,9 +1,11 @@
 """The factory: markets and a recipe in; a proved version folder out, or the sentences that say why not."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+import numpy as np
 
 from inference.core.card import Card
 from inference.core.gates import faults_of
@@ -14,11 +16,9 @@ from inference.train.evaluate import Evaluation, evaluate
 from inference.train.export import build_graph
 from inference.train.prove import prove
 from inference.train.recipe import Recipe
+from inference.train.report import FeatureRows, write_report
 from inference.train.version_folder import check_version, write_version
 from inference.train.walk import final_boundary_ms, training_cut
-
-WriteReport = Callable[[Path, Card, Evaluation], None]
-"""Writes what stands beside the card, into the version's folder before it appears."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +47,6 @@ def train(
     pipeline: Pipeline | None = None,
     jobs: int = 1,
     progress: Progress | None = None,
-    write_report: WriteReport | None = None,
 ) -> Trained | Withheld:
     """Measures the recipe, fits it on the newest training window, exports, proves and writes it.
 
@@ -67,8 +66,16 @@ def train(
     if faults := faults_of(card):
         return Withheld(faults=faults, evaluation=evaluation)
 
-    def write_more(folder: Path) -> None:
-        if write_report is not None:
-            write_report(folder, card, evaluation)
+    folder = write_version(models, card, graph, lambda unfinished: _report(unfinished, card, evaluation))
+    return Trained(folder=folder, card=card, evaluation=evaluation)
 
-    return Trained(folder=write_version(models, card, graph, write_more), card=card, evaluation=evaluation)
+
+def _report(folder: Path, card: Card, evaluation: Evaluation) -> None:
+    """Write report.html; the walk-forward's rows are the newest of the examples."""
+    examples, predictions = evaluation.examples, evaluation.predictions
+    rows = FeatureRows(
+        deciles=np.array([feature.deciles for feature in card.features]),
+        closed_ms=examples.closed_ms[-len(predictions) :],
+        values=examples.X[-len(predictions) :],
+    )
+    write_report(folder / "report.html", card=card, predictions=predictions, feature_rows=rows)

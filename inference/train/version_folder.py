@@ -28,7 +28,7 @@ def check_version(models: Path, name: str, version: str) -> None:
         raise VersionTakenError(f"{models / name / version} is there already; a version is never written twice")
 
 
-def write_version(models: Path, card: Card, graph: bytes, write_more: WriteMore | None = None) -> Path:
+def write_version(models: Path, card: Card, graph: bytes, write_more: WriteMore) -> Path:
     """Writes <models>/<name>/<version>/ and gives it.
 
     It is written under a hidden name beside its place, loaded once as the service would load it, forced to disk and
@@ -43,8 +43,7 @@ def write_version(models: Path, card: Card, graph: bytes, write_more: WriteMore 
         (folder / "model.onnx").write_bytes(graph)
         (folder / "card.json").write_text(card_text(card), encoding="utf-8")
         load_ensemble(Path(unfinished), card.name, card.version)
-        if write_more is not None:
-            write_more(folder)
+        write_more(folder)
         for path in (*folder.iterdir(), folder):
             _force_to_disk(path)
         placed = folder.rename(models / card.name / card.version)
