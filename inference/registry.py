@@ -207,7 +207,7 @@ class Registry:
         if isinstance(loaded, Refused):
             return loaded
         if loaded is not None and (fault := shadow_fault(loaded.card, self._serving.ensemble.card)):
-            return unfit(version, (fault,))
+            return _no_shadow(version, fault)
         sha256 = "" if loaded is None else loaded.card.sha256
         if refused := await self._keep(Kind.SHADOW, before, version, asked, sha256):
             return refused
@@ -316,6 +316,14 @@ def change_of(kind: Kind, before: str, version: str, asked: Asked, *, sha256: st
         reason=asked.reason[:REASON_LENGTH_MAX],
         time=time,
         sha256=sha256,
+    )
+
+
+def _no_shadow(version: str, fault: str) -> Refused:
+    return Refused(
+        reason=Reason.MODEL_UNFIT,
+        message=f"Nothing was changed: {fault}; so it cannot be the shadow. Choose another version.",
+        metadata={"version": version, "faults": fault},
     )
 
 

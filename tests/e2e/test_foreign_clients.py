@@ -22,14 +22,16 @@ client = triton.InferenceServerClient(sys.argv[1])
 rows = {"mom_20": [1.2, -3.0], "rv_5": [0.8, 1.0], "rsi_14": [62.0, 30.0]}
 inputs = []
 for name, values in rows.items():
-    tensor = triton.InferInput(name, [2, 1], "FP32")
-    tensor.set_data_from_numpy(np.array(values, dtype=np.float32).reshape(2, 1))
+    tensor = triton.InferInput(name, [1000, 1], "FP32")
+    tensor.set_data_from_numpy(np.array(values * 500, dtype=np.float32).reshape(1000, 1))
     inputs.append(tensor)
 answer = client.infer("consensus", inputs)
+metadata = client.get_model_metadata("consensus")
 print(json.dumps({
     "live": client.is_server_live(),
     "ready": client.is_model_ready("consensus"),
-    "inputs": [one.name for one in client.get_model_metadata("consensus").inputs],
+    "inputs": [one.name for one in metadata.inputs],
+    "outputs": {one.name: list(answer.as_numpy(one.name).shape) for one in metadata.outputs},
     "prob_long": answer.as_numpy("prob_long").ravel().tolist(),
     "confidence": answer.as_numpy("confidence").ravel().tolist(),
 }))
@@ -74,7 +76,7 @@ def test_grpc_js_decides_executes_and_reads_a_refusal(tollgate: Tollgate, node: 
     assert told["refused"] == {"code": 9, "http_status": "412", "has_details": True}
 
 
-def test_tritons_client_infers_against_the_model_port(tollgate: Tollgate) -> None:
+def test_tritons_client_reads_the_metadata_and_infers_a_thousand_rows(tollgate: Tollgate) -> None:
     """In a process of its own: its messages have the same protobuf names as ours."""
     done = subprocess.run(
         [sys.executable, "-c", TRITON, address(tollgate.model)], capture_output=True, text=True, check=False, timeout=60
@@ -82,6 +84,8 @@ def test_tritons_client_infers_against_the_model_port(tollgate: Tollgate) -> Non
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
     assert (told["live"], told["ready"], told["inputs"]) == (True, True, ["mom_20", "rv_5", "rsi_14"])
+    assert list(told["outputs"]) == ["prob_long", "confidence", "members", "disagreement", "dissimilarity"]
+    assert {rows for rows, _ in told["outputs"].values()} == {1000}
     assert told["prob_long"][0] > 0.5 > told["prob_long"][1]
     assert all(0.5 <= one <= 1 for one in told["confidence"])
 

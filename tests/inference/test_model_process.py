@@ -100,7 +100,7 @@ def test_the_start_is_logged_with_the_models_version_and_digest(running: Running
     assert loaded["sha256"] == card["sha256"]
 
 
-def test_tritons_client_infers_against_the_service(running: Running) -> None:
+def test_tritons_client_reads_the_metadata_and_infers_a_thousand_rows(running: Running) -> None:
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", TRITON_CLIENT, running.address],
         env=environment(),
