@@ -27,8 +27,8 @@ async function poll() {
 
 function show(health) {
   const troubles = advise(health);
-  const blocked = !health.ok || health.risk.state !== "active";
-  verdict(health.ok ? (blocked ? "warn" : "good") : "bad", title(health, blocked), troubles);
+  const doubtful = health.risk.state !== "active" || health.calibration.state !== "ok";
+  verdict(health.ok ? (doubtful ? "warn" : "good") : "bad", title(health), troubles);
   at("facts").hidden = false;
   at("facts").classList.remove("stale");
   at("mode").hidden = false;
@@ -36,6 +36,7 @@ function show(health) {
   at("mode").classList.toggle("live", health.mode === "live");
   text("version", `Tollgate ${health.version}.`);
   showRisk(health.risk);
+  showWatch(health.calibration, health.config);
   badge("model-ok", health.model.ok ? "good" : "bad", health.model.ok ? "answers" : "silent");
   text("model-version", health.model.version || "unknown");
   badge("market-ok", health.marketData.ok ? "good" : "bad", health.marketData.ok ? "fresh" : "stale");
@@ -47,9 +48,11 @@ function show(health) {
   showConfig(health.config);
 }
 
-function title(health, blocked) {
+function title(health) {
   if (!health.ok) return "Not fit for work";
-  if (blocked) return `Works, but trading is ${health.risk.state}`;
+  if (health.risk.state !== "active") return `Works, but trading is ${health.risk.state}`;
+  if (health.calibration.state === "abstaining") return "Works, but no decision is allowed";
+  if (health.calibration.state !== "ok") return "Works, but the confidence is in doubt";
   return "Everything works";
 }
 
@@ -62,6 +65,10 @@ function advise(health) {
   if (!health.journal.ok) troubles.push(["The journal cannot be written: orders are refused with 503, nothing is sent. Look for a full disk or a locked file.", "df -h"]);
   if (health.risk.state === "locked") troubles.push(["The drawdown lock stands: only reduce-only orders pass. Find the cause first, then lift it.", `curl -X POST ${origin}/api/risk/reset`]);
   if (health.risk.state === "halted") troubles.push(["An operator has halted trading: no order passes.", `curl -X POST ${origin}/api/risk/resume`]);
+  const inquiry = "tollgate calibration";
+  if (health.calibration.state === "warned") troubles.push(["What came of decisions speaks against the stated confidence. Nothing is changed yet; look at the figures.", inquiry]);
+  if (health.calibration.state === "raised") troubles.push([`The confidence promises too much: ${percent.format(health.calibration.effectiveThreshold)} is asked for until it keeps its promise again. Look at the figures, and think of an earlier model.`, inquiry]);
+  if (health.calibration.state === "abstaining") troubles.push(["The confidence has not kept its promise: no decision is allowed, and orders that open are refused with 412. Reduce-only orders pass. Decisions go on being judged, and the gateway comes back by itself when they prove right; another model version begins afresh.", inquiry]);
   return troubles;
 }
 
@@ -101,6 +108,16 @@ function showRisk(risk) {
   text("equity", usd.format(risk.equityUsd));
   text("peak", usd.format(risk.peakEquityUsd));
   bar("drawdown-bar", risk.utilization);
+}
+
+function showWatch(watch, config) {
+  const kinds = { ok: "good", warned: "warn", raised: "warn", abstaining: "bad" };
+  badge("watch-state", kinds[watch.state] || "warn", watch.state);
+  text("watch-threshold", percent.format(watch.effectiveThreshold));
+  text("watch-asked", watch.effectiveThreshold > config.confidenceThreshold ? `confidence asked for, raised from ${percent.format(config.confidenceThreshold)}` : "confidence asked for");
+  text("watch-matured", count.format(watch.matured));
+  text("watch-ece", watch.ece === undefined ? "too few" : percent.format(watch.ece));
+  text("watch-drift", watch.driftedFeatures.length ? `Features that have left the training set: ${watch.driftedFeatures.join(", ")}.` : "");
 }
 
 function showRate(rate) {
