@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 from aiohttp import web
+from bybit_kit import BTC, ETH, a_market, config, until
 from hypothesis import given
 from hypothesis import strategies as st
-from market_kit import BTC, ETH, a_market, config, until
 
 from gateway.adapters.clock import SystemClock
 from gateway.adapters.market_bybit.bars import KeptBars

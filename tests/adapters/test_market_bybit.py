@@ -8,10 +8,10 @@ from typing import Any
 import aiohttp
 import pytest
 from aiohttp import web
+from bybit_kit import BTC, ETH, a_market, config, until
 from fakes import FakeClock
 from hypothesis import given
 from hypothesis import strategies as st
-from market_kit import BTC, ETH, a_market, config, until
 
 from gateway.adapters.clock import SystemClock
 from gateway.adapters.market_bybit import BybitMarket
