@@ -83,15 +83,7 @@ class Gateway:
             clock=clock,
             order_age_ms_max=settings.order_age_seconds_max * 1000,
         )
-        self._health = Health(
-            model=self._model,
-            calibration=self._calibration,
-            market=self._market,
-            journal=self._journal,
-            clock=clock,
-            symbols=settings.symbols,
-            price_age_ms_max=settings.price_age_ms_max,
-        )
+        self._health = self._watched_health(clock)
         decisions = DecisionPath(
             policy=policy, model=self._model, guard=self._guard, journal=self._journal, clock=clock
         )
@@ -106,6 +98,17 @@ class Gateway:
             account=account,
             market=self._market,
             dry_run=venue.dry_run,
+        )
+
+    def _watched_health(self, clock: SystemClock) -> Health:
+        return Health(
+            model=self._model,
+            calibration=self._calibration,
+            market=self._market,
+            journal=self._journal,
+            clock=clock,
+            symbols=self._settings.symbols,
+            price_age_ms_max=self._settings.price_age_ms_max,
         )
 
     def _order_path(self, policy: Policy, venue: PaperVenue, clock: SystemClock) -> OrderPath:

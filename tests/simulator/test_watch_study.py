@@ -1,8 +1,8 @@
 """A drift that is made on purpose is seen within the stated number of outcomes, and a healthy market is left alone."""
 
 import pytest
-from bench.watch_study import HEALTHY_BARS, course, healthy_alarms
 
+from bench.watch_study import HEALTHY_BARS, course, healthy_alarms
 from simulator.process import EDGE
 
 
