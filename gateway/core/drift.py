@@ -6,6 +6,9 @@ psi   population stability index, the sum over the bins of (share - 0.1) * log(s
       bin, so that an empty one stays finite
 ks    the largest distance of the two distribution functions at the nine deciles: at most Kolmogorov's and Smirnov's
 
+A feature of few values, such as an hour, puts many rows exactly on a decile. They count to whichever side keeps the
+share below that decile nearest to its tenths: where they belong is not known, and they are no evidence.
+
 Rows of one bar speak together, and those of neighbouring bars repeat each other: the effective rows are the bars,
 divided by the feature's autocorrelation time in training. While nothing has moved, effective rows * psi is distributed
 like chi-square with 9 degrees of freedom, and ks stays below sqrt(log(2 / alpha) / (2 * effective rows)) with
@@ -16,15 +19,19 @@ Drift is a reason to look, and moves nothing: features may move while the promis
 """
 
 import math
-from bisect import bisect_right
+from array import array
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from statistics import NormalDist
 from typing import Final
 
 from gateway.core.model import FeatureReference
 
 BINS: Final = 10
+TENTHS: Final = tuple(place / BINS for place in range(1, BINS))
+"""The share of training rows below each decile."""
 PSI_TOLERATED: Final = 0.1
 """The folklore's border between no change and some."""
 KS_TOLERATED: Final = 0.05
@@ -69,14 +76,12 @@ def _drift(reference: FeatureReference, rows: Sequence[Row], alpha: float) -> Fe
     if not known:
         return None
     effective = max(1.0, len({row.bar_open_ms for row in known}) / max(1.0, reference.autocorrelation_bars))
-    counts = [0] * BINS
-    for row in known:
-        counts[bisect_right(reference.deciles, row.values[reference.name])] += 1
+    below = _below(reference.deciles, [row.values[reference.name] for row in known])
     return FeatureDrift(
         name=reference.name,
-        psi=_psi(counts),
+        psi=_psi(below, len(known)),
         psi_limit=PSI_TOLERATED + chi_square_quantile(1.0 - alpha, BINS - 1) / effective,
-        ks=_ks(counts),
+        ks=max(abs(share - tenths) for share, tenths in zip(below, TENTHS, strict=True)),
         ks_limit=KS_TOLERATED + math.sqrt(math.log(2.0 / alpha) / (2.0 * effective)),
         effective_rows=effective,
     )
@@ -88,15 +93,16 @@ def chi_square_quantile(probability: float, freedom: int) -> float:
     return freedom * (1.0 - spread + NormalDist().inv_cdf(probability) * math.sqrt(spread)) ** 3
 
 
-def _psi(counts: Sequence[int]) -> float:
-    total = sum(counts) + 0.5 * BINS
-    shares = [(count + 0.5) / total for count in counts]
+def _below(deciles: Sequence[float], values: Sequence[float]) -> list[float]:
+    """The share of the values below each decile; those on it count to the side that keeps it nearest to its tenths."""
+    rising = sorted(array("f", values))  # the deciles are those of float32 rows: a tie must stay one
+    return [
+        min(max(tenths, bisect_left(rising, decile) / len(rising)), bisect_right(rising, decile) / len(rising))
+        for decile, tenths in zip(deciles, TENTHS, strict=True)
+    ]
+
+
+def _psi(below: Sequence[float], rows: int) -> float:
+    parts = [upto - from_ for from_, upto in pairwise((0.0, *below, 1.0))]
+    shares = [(part * rows + 0.5) / (rows + 0.5 * BINS) for part in parts]
     return math.fsum((share - 1.0 / BINS) * math.log(share * BINS) for share in shares)
-
-
-def _ks(counts: Sequence[int]) -> float:
-    total, below, largest = sum(counts), 0, 0.0
-    for place, count in enumerate(counts[:-1], 1):
-        below += count
-        largest = max(largest, abs(below / total - place / BINS))
-    return largest

@@ -1,6 +1,8 @@
 """Feature drift: limits that know how few rows there are, and how much they repeat each other."""
 
+import math
 import random
+from array import array
 from statistics import NormalDist
 
 import pytest
@@ -52,6 +54,15 @@ def test_rows_that_repeat_each_other_count_for_less():
     assert careless.drifted
     assert not careful.drifted
     assert careful.effective_rows == pytest.approx(500 / 199)
+
+
+def test_a_feature_of_few_values_that_has_not_moved_shows_no_drift():
+    hours = [math.sin(2 * math.pi * hour / 24) for hour in range(24)] * 100
+    deciles = tuple(sorted(hours)[len(hours) * place // 10] for place in range(1, 10))
+    held = FeatureReference(name="x", deciles=tuple(array("f", deciles)), autocorrelation_bars=1.0)
+    drift = one(feature_drift([held], [Row(bar_open_ms=bar, values={"x": hour}) for bar, hour in enumerate(hours)]))
+    assert drift.ks == 0.0
+    assert drift.psi < 1e-6
 
 
 def test_rows_of_one_bar_count_once():

@@ -94,7 +94,18 @@ def test_every_tollgate_command_that_is_named_is_there():
         for path in PAGES
         for found in re.findall(r"(?:bin/|`|exec backend )tollgate ([a-z]+)", path.read_text(encoding="utf8"))
     }
-    assert {"status", "orders", "order", "halt", "resume", "reset", "doctor", "backup", "models"} == named
+    assert {
+        "status",
+        "calibration",
+        "orders",
+        "order",
+        "halt",
+        "resume",
+        "reset",
+        "doctor",
+        "backup",
+        "models",
+    } == named
     assert [name for name in named if f'"{name}",' not in source] == []
 
 
