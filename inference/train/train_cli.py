@@ -85,6 +85,7 @@ def run_demo(options: argparse.Namespace) -> int:
             origin=_origin(options.version, ()),
             jobs=options.jobs,
             progress=show,
+            replace=True,  # it can be made again in its place; no other version is ever written twice
         )
     code = _told(result)
     print(f"took {time.monotonic() - started:.1f} s")

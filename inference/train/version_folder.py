@@ -20,22 +20,24 @@ WriteMore = Callable[[Path], None]
 """Writes more files into the version's folder before it appears."""
 
 
-def check_version(models: Path, name: str, version: str) -> None:
+def check_version(models: Path, name: str, version: str, *, replace: bool = False) -> None:
     """Raises VersionTakenError when nothing may be written there."""
     if not VERSION.fullmatch(version):
         raise VersionTakenError(f"{version!r} is not a version: YYYYMMDD_HHMMSS")
-    if (models / name / version).exists():
+    if not replace and (models / name / version).exists():
         raise VersionTakenError(f"{models / name / version} is there already; a version is never written twice")
 
 
-def write_version(models: Path, card: Card, graph: bytes, write_more: WriteMore | None = None) -> Path:
+def write_version(
+    models: Path, card: Card, graph: bytes, write_more: WriteMore | None = None, *, replace: bool = False
+) -> Path:
     """Writes <models>/<name>/<version>/ and gives it.
 
     It is written under a hidden name beside its place, loaded once as the service would load it, forced to disk and
-    then renamed: whoever looks sees the whole version or none. Raises as `check_version`; CardFaultError when what was
-    written cannot be loaded.
+    then renamed: whoever looks sees the whole version or none. With `replace` the version that is there goes away first.
+    Raises as `check_version`; CardFaultError when what was written cannot be loaded.
     """
-    check_version(models, card.name, card.version)
+    check_version(models, card.name, card.version, replace=replace)
     (models / card.name).mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".unfinished-", dir=models) as unfinished:
         folder = Path(unfinished) / card.name / card.version
@@ -47,7 +49,10 @@ def write_version(models: Path, card: Card, graph: bytes, write_more: WriteMore 
             write_more(folder)
         for path in (*folder.iterdir(), folder):
             _force_to_disk(path)
-        placed = folder.rename(models / card.name / card.version)
+        placed = models / card.name / card.version
+        if placed.exists():
+            placed.rename(Path(unfinished) / "replaced")
+        folder.rename(placed)
     _force_to_disk(placed.parent)
     return placed
 
