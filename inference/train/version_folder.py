@@ -34,8 +34,8 @@ def write_version(
     """Writes <models>/<name>/<version>/ and gives it.
 
     It is written under a hidden name beside its place, loaded once as the service would load it, forced to disk and
-    then renamed: whoever looks sees the whole version or none. With `replace` the version that is there goes away first.
-    Raises as `check_version`; CardFaultError when what was written cannot be loaded.
+    then renamed: whoever looks sees the whole version or none. With `replace` what is there goes away first. Raises as
+    `check_version`; CardFaultError when what was written cannot be loaded.
     """
     check_version(models, card.name, card.version, replace=replace)
     (models / card.name).mkdir(parents=True, exist_ok=True)
