@@ -48,14 +48,12 @@ def train(
     jobs: int = 1,
     progress: Progress | None = None,
     write_report: WriteReport | None = None,
-    replace: bool = False,
 ) -> Trained | Withheld:
     """Measures the recipe, fits it on the newest training window, exports, proves and writes it.
 
-    Raises UnusableError when the bars will not do, VersionTakenError when the version is there already and `replace` is
-    not asked for.
+    Raises UnusableError when the bars will not do, VersionTakenError when the version is there already.
     """
-    check_version(models, recipe.name, origin.version, replace=replace)  # before the long work, not after it
+    check_version(models, recipe.name, origin.version)  # before the long work, not after it
     evaluation = evaluate(markets, recipe, pipeline=pipeline, jobs=jobs, progress=progress)
     examples = evaluation.examples
     cut = training_cut(examples, recipe.walk, final_boundary_ms(examples, recipe.walk))
@@ -73,5 +71,4 @@ def train(
         if write_report is not None:
             write_report(folder, card, evaluation)
 
-    folder = write_version(models, card, graph, write_more, replace=replace)
-    return Trained(folder=folder, card=card, evaluation=evaluation)
+    return Trained(folder=write_version(models, card, graph, write_more), card=card, evaluation=evaluation)

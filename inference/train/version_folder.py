@@ -20,24 +20,22 @@ WriteMore = Callable[[Path], None]
 """Writes more files into the version's folder before it appears."""
 
 
-def check_version(models: Path, name: str, version: str, *, replace: bool = False) -> None:
+def check_version(models: Path, name: str, version: str) -> None:
     """Raises VersionTakenError when nothing may be written there."""
     if not VERSION.fullmatch(version):
         raise VersionTakenError(f"{version!r} is not a version: YYYYMMDD_HHMMSS")
-    if not replace and (models / name / version).exists():
+    if (models / name / version).exists():
         raise VersionTakenError(f"{models / name / version} is there already; a version is never written twice")
 
 
-def write_version(
-    models: Path, card: Card, graph: bytes, write_more: WriteMore | None = None, *, replace: bool = False
-) -> Path:
+def write_version(models: Path, card: Card, graph: bytes, write_more: WriteMore | None = None) -> Path:
     """Writes <models>/<name>/<version>/ and gives it.
 
     It is written under a hidden name beside its place, loaded once as the service would load it, forced to disk and
-    then renamed: whoever looks sees the whole version or none. With `replace` what is there goes away first. Raises as
-    `check_version`; CardFaultError when what was written cannot be loaded.
+    then renamed: whoever looks sees the whole version or none. Raises as `check_version`; CardFaultError when what was
+    written cannot be loaded.
     """
-    check_version(models, card.name, card.version, replace=replace)
+    check_version(models, card.name, card.version)
     (models / card.name).mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".unfinished-", dir=models) as unfinished:
         folder = Path(unfinished) / card.name / card.version
@@ -49,12 +47,23 @@ def write_version(
             write_more(folder)
         for path in (*folder.iterdir(), folder):
             _force_to_disk(path)
-        placed = models / card.name / card.version
-        if placed.exists():
-            placed.rename(Path(unfinished) / "replaced")
-        folder.rename(placed)
+        placed = folder.rename(models / card.name / card.version)
     _force_to_disk(placed.parent)
     return placed
+
+
+def replace_version(made: Path, models: Path) -> Path:
+    """Puts a version that was written under another folder of models in its place, and what is there out of the way.
+
+    Only the demonstration is made again under its own name; every other version stays as it was written.
+    """
+    place = models / made.parent.name / made.name
+    place.parent.mkdir(parents=True, exist_ok=True)
+    if place.exists():
+        place.rename(made.parents[1] / "replaced")
+    made.rename(place)
+    _force_to_disk(place.parent)
+    return place
 
 
 def _force_to_disk(path: Path) -> None:

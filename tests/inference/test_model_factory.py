@@ -13,12 +13,12 @@ import pytest
 from factory_kit import HOUR, LONG_WALK, ORIGIN, recipe, trending, written
 
 from inference.adapters.model_onnx import load_ensemble
-from inference.core.card import Card, CardFaultError, Override, card_text, read_card
+from inference.core.card import CardFaultError, Override, card_text, read_card
 from inference.core.gates import faults_of
 from inference.train.__main__ import main
 from inference.train.bars import Market, write_market
 from inference.train.cards import Origin
-from inference.train.evaluate import Evaluation, evaluate, moment
+from inference.train.evaluate import evaluate, moment
 from inference.train.examples import UnusableError
 from inference.train.factory import Trained, Withheld, train
 from inference.train.members import MEMBER_NAMES
@@ -27,7 +27,7 @@ from inference.train.provenance import git_commit
 from inference.train.show_evaluation import json_of, lines_of
 from inference.train.targets import targets_of
 from inference.train.train_cli import override_of
-from inference.train.version_folder import VersionTakenError, write_version
+from inference.train.version_folder import VersionTakenError, replace_version, write_version
 
 COUNT = 12_000
 
@@ -40,22 +40,15 @@ def market() -> Market:
 @pytest.fixture(scope="module")
 def trained(market: Market, tmp_path_factory: pytest.TempPathFactory) -> Trained:
     models = tmp_path_factory.mktemp("models")
-    result = train([market], recipe(walk=LONG_WALK), models=models, origin=ORIGIN, write_report=report)
+    result = train([market], recipe(walk=LONG_WALK), models=models, origin=ORIGIN)
     assert isinstance(result, Trained)
     return result
 
 
-def report(folder: Path, card: Card, evaluation: Evaluation) -> None:
-    (folder / "report.html").write_text(f"{card.version} {len(evaluation.predictions)}", encoding="utf-8")
-
-
 def test_a_version_is_whole_passes_its_gates_and_is_what_the_service_loads(trained: Trained) -> None:
     models = trained.folder.parents[1]
-    assert written(models) == [
-        "consensus",
-        f"consensus/{ORIGIN.version}",
-        *(f"consensus/{ORIGIN.version}/{name}" for name in ("card.json", "model.onnx", "report.html")),
-    ]
+    assert [path.name for path in models.iterdir()] == ["consensus"], "nothing unfinished is left"
+    assert {path.name for path in trained.folder.iterdir()} >= {"card.json", "model.onnx"}
     assert load_ensemble(models, "consensus", None).card == trained.card
     assert read_card((trained.folder / "card.json").read_text(encoding="utf-8")) == trained.card
     assert faults_of(trained.card) == ()
@@ -107,13 +100,14 @@ def test_a_version_is_never_written_twice(market: Market, trained: Trained) -> N
         train([market], recipe(), models=trained.folder.parents[1], origin=ORIGIN)
 
 
-def test_a_version_is_replaced_when_that_is_asked_for(trained: Trained, tmp_path: Path) -> None:
+def test_the_demonstration_is_replaced_by_one_that_is_whole(trained: Trained, tmp_path: Path) -> None:
     graph = (trained.folder / "model.onnx").read_bytes()
-    first = write_version(tmp_path, trained.card, graph, lambda folder: (folder / "old").touch())
-    assert (first / "old").exists()
-    again = write_version(tmp_path, trained.card, graph, replace=True)
-    assert sorted(path.name for path in again.iterdir()) == ["card.json", "model.onnx"]
-    assert [path.name for path in tmp_path.iterdir()] == ["consensus"]
+    models, fresh = tmp_path / "models", tmp_path / "fresh"
+    for marked in ("old", "new"):
+        made = write_version(fresh / marked, trained.card, graph, lambda folder, mark=marked: (folder / mark).touch())
+        place = replace_version(made, models)
+    assert place == models / "consensus" / ORIGIN.version
+    assert sorted(path.name for path in place.iterdir()) == ["card.json", "model.onnx", "new"]
 
 
 def test_a_version_must_have_the_form_of_one(market: Market, tmp_path: Path) -> None:
@@ -137,7 +131,7 @@ def test_a_folder_that_cannot_be_finished_is_not_seen_at_all(trained: Trained, t
 def test_a_version_whose_files_do_not_fit_together_is_not_written(trained: Trained, tmp_path: Path) -> None:
     broken = trained.card.model_copy(update={"sha256": "0" * 64})
     with pytest.raises(CardFaultError, match="sha256"):
-        write_version(tmp_path, broken, (trained.folder / "model.onnx").read_bytes())
+        write_version(tmp_path, broken, (trained.folder / "model.onnx").read_bytes(), lambda _: None)
     assert written(tmp_path) == ["consensus"]
 
 
