@@ -22,6 +22,7 @@ from inference.train.recipe import Method
 
 _SLOPE_LOW, _SLOPE_HIGH = 0.01, 4.0
 _BIAS_MAX = 2.0
+_ODDS_MAX = 500.0
 _SEARCH_STEPS = 60  # halving four this often is beyond double precision
 _ROUNDS = 40  # of fitting slope and bias in turn; each round shrinks the error many times over
 
@@ -62,7 +63,7 @@ def fitted_slope(odds: Series, up: Labels, bias: float = 0.0) -> float:
     low, high = _SLOPE_LOW, _SLOPE_HIGH
     for _ in range(_SEARCH_STEPS):
         middle = (low + high) / 2.0
-        gradient = float(np.mean(odds * (_sigmoid(middle * odds + bias) - up)))
+        gradient = float(np.mean(odds * (sigmoid(middle * odds + bias) - up)))
         low, high = (low, middle) if gradient > 0.0 else (middle, high)
     return (low + high) / 2.0
 
@@ -71,7 +72,7 @@ def _fitted_bias(odds: Series, up: Labels, slope: float) -> float:
     low, high = -_BIAS_MAX, _BIAS_MAX
     for _ in range(_SEARCH_STEPS):
         middle = (low + high) / 2.0
-        gradient = float(np.mean(_sigmoid(slope * odds + middle) - up))
+        gradient = float(np.mean(sigmoid(slope * odds + middle) - up))
         low, high = (low, middle) if gradient > 0.0 else (middle, high)
     return (low + high) / 2.0
 
@@ -84,5 +85,6 @@ def _slope_and_bias(odds: Series, up: Labels) -> tuple[float, float]:
     return slope, bias
 
 
-def _sigmoid(values: Series) -> Series:
-    return 1.0 / (1.0 + np.exp(-values))
+def sigmoid(values: Series) -> Series:
+    """Log odds to probabilities; beyond `_ODDS_MAX` either way nothing changes but the exponential overflows."""
+    return 1.0 / (1.0 + np.exp(-np.clip(values, -_ODDS_MAX, _ODDS_MAX)))

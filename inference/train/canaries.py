@@ -31,11 +31,10 @@ from sklearn.ensemble import ExtraTreesClassifier
 from inference.core.bars import Bars, Series
 from inference.core.card import Canary
 from inference.core.consensus import Rows
-from inference.core.labels import label_bars
 from inference.train.bars import Market
 from inference.train.bootstrap import WEEK_MS
 from inference.train.ensemble import Pipeline, Progress
-from inference.train.examples import Examples, FeatureFunction, examples_of
+from inference.train.examples import Examples, FeatureFunction, LabelFunction, examples_of
 from inference.train.members import FitOne, Labels, fit_boosting, rise_of
 from inference.train.metrics import auc
 from inference.train.recipe import Recipe
@@ -126,7 +125,7 @@ def future_features(subject: Subject) -> tuple[Canary, ...]:
 def label_end(subject: Subject) -> tuple[Canary, ...]:
     """Whether a label changes when the bars after its stated end are changed: purging goes by that end."""
     changed = sum(
-        _labels_changed(market.bars, subject.recipe, int(share * len(market.bars)))
+        _labels_changed(subject.pipeline.labels, market.bars, subject.recipe, int(share * len(market.bars)))
         for market in subject.markets
         for share in _CUTS
     )
@@ -137,7 +136,13 @@ def label_end(subject: Subject) -> tuple[Canary, ...]:
 def delayed(subject: Subject) -> tuple[Canary, ...]:
     """What happens when every feature comes one bar late: it must not help, and must not take everything away."""
     recipe, pipeline = subject.recipe, subject.pipeline
-    late = examples_of(subject.markets, recipe.feature_names, recipe.label, one_bar_late(pipeline.features))
+    late = examples_of(
+        subject.markets,
+        recipe.feature_names,
+        recipe.label,
+        features=one_bar_late(pipeline.features),
+        labels=pipeline.labels,
+    )
     folds = pipeline.split(late, recipe.walk)
     lost = subject.auc_on_time - _walked_auc(late, folds, _boosting(recipe))
     error = ERRORS_ALLOWED * _error(late, folds, recipe.label.horizon_bars)
@@ -201,8 +206,8 @@ def _cells_changed(features: FeatureFunction, bars: Bars, names: Sequence[str], 
     return int((~np.isclose(before, after, rtol=0.0, atol=0.0, equal_nan=True)).sum())
 
 
-def _labels_changed(bars: Bars, recipe: Recipe, cut: int) -> int:
-    before, after = label_bars(bars, recipe.label), label_bars(_other_future(bars, cut), recipe.label)
+def _labels_changed(labels: LabelFunction, bars: Bars, recipe: Recipe, cut: int) -> int:
+    before, after = labels(bars, recipe.label), labels(_other_future(bars, cut), recipe.label)
     ended = (before.end_row < cut) & (before.values >= 0)
     return int((before.values != after.values)[ended].sum())
 

@@ -19,6 +19,8 @@ from inference.core.consensus import Rows
 
 QUANTILE = 0.999
 _CUT = (0.001, 0.999)
+_VARIANCE_MIN = 1e-6
+"""Of the largest variance: a direction in which the training rows hardly moved is not weighed without limit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -45,8 +47,9 @@ def fit_dissimilarity(X: Rows) -> Dissimilarity:
 def _fit(rows: Series) -> Dissimilarity:
     cut = np.clip(rows, *np.quantile(rows, _CUT, axis=0))
     mean, spread = cut.mean(axis=0), cut.std(axis=0)
-    spread = np.where(spread > 0.0, spread, 1.0)  # a feature that never moved: the shrunk covariance weighs it
-    precision = LedoitWolf(assume_centered=True).fit((cut - mean) / spread).precision_
-    weights = np.linalg.cholesky(precision).T / spread
+    spread = np.where(spread > 0.0, spread, 1.0)  # a feature that never moved has no unit of its own
+    variances, axes = np.linalg.eigh(LedoitWolf(assume_centered=True).fit((cut - mean) / spread).covariance_)
+    kept = np.maximum(variances, _VARIANCE_MIN * variances.max())
+    weights = (axes / np.sqrt(kept)).T / spread
     unscaled = np.linalg.norm((rows - mean) @ weights.T, axis=1)
     return Dissimilarity(weights=weights / np.quantile(unscaled, QUANTILE), mean=mean)

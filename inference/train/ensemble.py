@@ -8,9 +8,10 @@ import numpy as np
 from inference.core.bars import Series
 from inference.core.consensus import Rows, disagreement, mean_consensus
 from inference.core.features import feature_matrix
+from inference.core.labels import label_bars
 from inference.train.calibrate import Calibration, fit_calibration
 from inference.train.dissimilarity import Dissimilarity, fit_dissimilarity
-from inference.train.examples import Examples, FeatureFunction, UnusableError
+from inference.train.examples import Examples, FeatureFunction, LabelFunction, UnusableError
 from inference.train.members import Members, fit_members
 from inference.train.predictions import Predictions
 from inference.train.recipe import Recipe
@@ -25,6 +26,7 @@ class Pipeline:
     """The parts that a leak would sit in; the canaries (inference/train/canaries.py) look at them as they are."""
 
     features: FeatureFunction = feature_matrix
+    labels: LabelFunction = label_bars
     split: Splitter = walk_forward_folds
 
 

@@ -51,7 +51,7 @@ def evaluate(
     if recipe.market == "real" and any(market.simulated for market in markets):
         raise UnusableError("bars of the simulated market make no model of a real market: name the market simulated")
     used = pipeline or Pipeline()
-    examples = examples_of(markets, recipe.feature_names, recipe.label, used.features)
+    examples = examples_of(markets, recipe.feature_names, recipe.label, features=used.features, labels=used.labels)
     folds = used.split(examples, recipe.walk)
     walked = walk_forward(examples, folds, recipe, jobs=jobs, progress=progress)
     said = walked.predictions

@@ -13,12 +13,15 @@ from numpy.typing import NDArray
 
 from inference.core.bars import MS, Bars, Series
 from inference.core.consensus import Rows
-from inference.core.features import HISTORY_BARS_MIN
-from inference.core.labels import UP, LabelSpec, label_bars
+from inference.core.features import HISTORY_BARS_MIN, feature_matrix
+from inference.core.labels import UP, Labels, LabelSpec, label_bars
 from inference.train.bars import Market
 
 FeatureFunction = Callable[[Bars, Sequence[str]], Series]
-"""Bars and feature names to features, shape [bars, features]; inference.core.features.feature_matrix in truth."""
+"""Bars and feature names to features, shape [bars, features]."""
+
+LabelFunction = Callable[[Bars, LabelSpec], Labels]
+"""Bars and what is asked of them to labels."""
 
 MARKETS_MAX = 64
 
@@ -61,7 +64,12 @@ class Examples:
 
 
 def examples_of(
-    markets: Sequence[Market], names: Sequence[str], label: LabelSpec, features: FeatureFunction
+    markets: Sequence[Market],
+    names: Sequence[str],
+    label: LabelSpec,
+    *,
+    features: FeatureFunction = feature_matrix,
+    labels: LabelFunction = label_bars,
 ) -> Examples:
     """The labelled rows of the markets. Raises UnusableError when their bars differ in length or leave no row."""
     if not 1 <= len(markets) <= MARKETS_MAX:
@@ -69,7 +77,10 @@ def examples_of(
     lengths = sorted({market.bars.bar_seconds for market in markets})
     if len(lengths) > 1:
         raise UnusableError(f"bars of {lengths[0]} s and of {lengths[1]} s cannot be trained on together")
-    parts = [_of_market(market.bars, number, names, label, features) for number, market in enumerate(markets)]
+    parts = [
+        _of_market(market.bars, number, features(market.bars, names), labels(market.bars, label))
+        for number, market in enumerate(markets)
+    ]
     pooled = Examples(
         bar_ms=lengths[0] * MS,
         X=np.concatenate([part.X for part in parts]),
@@ -84,11 +95,10 @@ def examples_of(
     return pooled.take(np.argsort(pooled.closed_ms, kind="stable"))
 
 
-def _of_market(bars: Bars, number: int, names: Sequence[str], label: LabelSpec, features: FeatureFunction) -> Examples:
-    labels = label_bars(bars, label)
+def _of_market(bars: Bars, number: int, features: Series, labels: Labels) -> Examples:
     rows = np.flatnonzero((labels.values >= 0) & (np.arange(len(bars)) >= HISTORY_BARS_MIN))
     ends = labels.end_row[rows]
-    matrix = features(bars, names)[rows].astype(np.float32)
+    matrix = features[rows].astype(np.float32)
     finite = np.isfinite(matrix).all(axis=1)  # the features of the last row may reach beyond the bars in a leaky set
     rows, ends, matrix = rows[finite], ends[finite], matrix[finite]
     bar_ms = bars.bar_seconds * MS

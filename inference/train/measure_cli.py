@@ -3,11 +3,10 @@
 import argparse
 from collections.abc import Sequence
 
-from inference.core.features import feature_matrix
 from inference.train.ensemble import fit_ensemble
 from inference.train.examples import Examples, UnusableError, examples_of
 from inference.train.options import add_files, add_jobs, add_recipe, markets_of, recipe_of
-from inference.train.parity import Row, parity_rows
+from inference.train.parity import Known, Row, parity_rows
 from inference.train.recipe import Recipe
 from inference.train.speed import Timing, measure
 from inference.train.walk import final_boundary_ms, training_cut
@@ -46,9 +45,9 @@ def run_parity(options: argparse.Namespace) -> int:
 def row_text(row: Row) -> str:
     """One line of the table."""
     verdict = "accepted" if row.accepted else "refused"
-    known = "" if row.supported else ", known to convert wrong"
+    known = {Known.TRUE: "", Known.WRONG: ", known to convert wrong", Known.ROWS_DECIDE: ", trees behind a scaler"}
     note = "" if row.as_expected else "  NOT AS EXPECTED"
-    return f"{row.name:46} {row.parity.difference_max:18.1e}  {row.parity.flips:6d}  {verdict}{known}{note}"
+    return f"{row.name:46} {row.parity.difference_max:18.1e}  {row.parity.flips:6d}  {verdict}{known[row.known]}{note}"
 
 
 def run_speed(options: argparse.Namespace) -> int:
@@ -75,4 +74,4 @@ def timing_text(name: str, timing: Timing) -> str:
 def _examples(options: argparse.Namespace) -> tuple[Recipe, Examples]:
     markets = markets_of(options)
     recipe = recipe_of(options, markets[0].bars.bar_seconds)
-    return recipe, examples_of(markets, recipe.feature_names, recipe.label, feature_matrix)
+    return recipe, examples_of(markets, recipe.feature_names, recipe.label)

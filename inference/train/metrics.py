@@ -19,6 +19,7 @@ from inference.core.bars import Series
 from inference.core.card import Bucket, Figures, Interval
 from inference.core.consensus import logit
 from inference.train.bootstrap import Blocks, interval, weekly_blocks
+from inference.train.calibrate import sigmoid
 from inference.train.members import Labels
 from inference.train.predictions import Predictions
 
@@ -30,6 +31,7 @@ GAP_MAX = 0.05
 DECILES = 10
 BPS = 1e4
 _SLOPE_STEPS_MAX = 50
+_LINE_MAX = 100.0
 _WILSON_Z = 1.959964
 _TINY = 1e-12
 
@@ -173,24 +175,29 @@ def slope_interval(rise: Series, up: Labels, blocks: Blocks) -> Interval:
     """
     odds = logit(rise)
     at, slope = fitted_line(odds, up)
-    said = _sigmoid(at + slope * odds)
+    said = sigmoid(at + slope * odds)
     curve = said * (1.0 - said)
     h00, h01, h11 = (blocks.copies @ blocks.sums(curve * power) for power in (np.ones(odds.size), odds, odds * odds))
     g0, g1 = (blocks.copies @ blocks.sums((up - said) * power) for power in (np.ones(odds.size), odds))
     across = h00 * h11 - h01 * h01
     step = np.divide(h00 * g1 - h01 * g0, across, out=np.full(across.shape, np.nan), where=across > 0.0)
-    return interval(slope, slope + step)
+    return interval(slope, np.clip(slope + step, -_LINE_MAX, _LINE_MAX))
 
 
 def fitted_line(odds: Series, up: Labels) -> tuple[float, float]:
-    """Intercept and slope of a logistic regression of the label on the log odds, by Newton's method."""
+    """Intercept and slope of a logistic regression of the label on the log odds, by Newton's method.
+
+    Where the log odds part rises from falls without a fault there is no best slope; it stops at `_LINE_MAX`.
+    """
     at, slope = 0.0, 1.0
     design = np.column_stack([np.ones(odds.size), odds])
     for _ in range(_SLOPE_STEPS_MAX):
-        said = _sigmoid(at + slope * odds)
+        said = sigmoid(at + slope * odds)
         hessian = (design * (said * (1.0 - said))[:, None]).T @ design
         step = np.linalg.lstsq(hessian, design.T @ (up - said), rcond=None)[0]
-        at, slope = at + float(step[0]), slope + float(step[1])
+        at, slope = (
+            float(np.clip(old + new, -_LINE_MAX, _LINE_MAX)) for old, new in zip((at, slope), step, strict=True)
+        )
         if float(np.abs(step).max()) < _TINY:
             break
     return at, slope
@@ -260,7 +267,3 @@ def _mean_where(values: NDArray[np.bool_] | Series, rows: Labels) -> float | Non
 def _edge_bucket(confidence: Series) -> NDArray[np.int64]:
     inner = np.asarray(BUCKET_EDGES[1:-1])
     return np.searchsorted(inner, confidence, side="right").astype(np.int64)
-
-
-def _sigmoid(values: Series) -> Series:
-    return 1.0 / (1.0 + np.exp(-values))

@@ -1,12 +1,17 @@
 """Which forms of classifier skl2onnx converts truly, measured: `python -m inference.train parity FILE`.
 
-Every form is fitted on the older part of the rows, converted, and compared with scikit-learn on all of them. The forms
-that convert without an error and say something else must be refused by `convert_checked`; the table says so when one
-of them passes, since then the converter was mended.
+Every form is fitted on the older part of the rows, converted, and compared with scikit-learn on all of them.
+
+- TRUE forms must be accepted by `convert_checked`.
+- WRONG forms convert without an error and say something else: they must be refused. The table says so when one passes,
+  since then the converter was mended.
+- ROWS_DECIDE: trees behind a scaler. The graph scales in float32, scikit-learn in double precision, and a feature close
+  to a threshold may take another branch. Most rows agree to 1e-7, a few in ten thousand may not: the gate decides.
 """
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from enum import Enum, auto
 
 import numpy as np
 from sklearn.base import ClassifierMixin
@@ -22,6 +27,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import TimeSeriesSplit
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits
 
 from inference.core.consensus import Rows
 from inference.train.calibrate import fit_calibration
@@ -35,8 +41,16 @@ from inference.train.prove import parity_with
 from inference.train.recipe import MemberSpec, Method
 
 _FITTED_SHARE = 0.6
-_SPLITS = 3
+_SPLITS = 2
 """Of the calibrated forms, in the order of time."""
+
+
+class Known(Enum):
+    """What is known of a form's conversion."""
+
+    TRUE = auto()
+    WRONG = auto()
+    ROWS_DECIDE = auto()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +58,7 @@ class Form:
     """A form of classifier, and whether the converter does it right."""
 
     name: str
-    supported: bool
+    known: Known
     make: Callable[[], ClassifierMixin]
 
 
@@ -53,15 +67,15 @@ class Row:
     """One form's figures."""
 
     name: str
-    supported: bool
+    known: Known
     parity: Parity
     accepted: bool
     """Whether the gate let it pass."""
 
     @property
     def as_expected(self) -> bool:
-        """Whether a supported form was accepted, or one that is known to be wrong was refused."""
-        return self.accepted == self.supported
+        """Whether a true form was accepted, and a wrong one refused."""
+        return self.known is Known.ROWS_DECIDE or self.accepted == (self.known is Known.TRUE)
 
 
 def parity_rows(examples: Examples, names: tuple[str, ...], *, seed: int) -> Iterator[Row]:
@@ -69,7 +83,9 @@ def parity_rows(examples: Examples, names: tuple[str, ...], *, seed: int) -> Ite
     fitted = int(len(examples) * _FITTED_SHARE)
     older = examples.take(np.arange(fitted))
     for form in forms(seed):
-        yield _row(form, form.make().fit(older.X, older.up), examples.X)
+        with threadpool_limits(limits=1):  # many small fits: threads would only wait for each other
+            row = _row(form, form.make().fit(older.X, older.up), examples.X)
+        yield row
     methods: tuple[Method, ...] = ("temperature", "sigmoid")
     for method in methods:
         yield _fused_row(method, older, examples.X, names, seed)
@@ -78,8 +94,8 @@ def parity_rows(examples: Examples, names: tuple[str, ...], *, seed: int) -> Ite
 def forms(seed: int) -> tuple[Form, ...]:
     """Every form that is measured, the served graph aside."""
 
-    def form(name: str, make: Callable[[], ClassifierMixin], *, supported: bool = True) -> Form:
-        return Form(name=name, supported=supported, make=make)
+    def form(name: str, make: Callable[[], ClassifierMixin], known: Known = Known.TRUE) -> Form:
+        return Form(name=name, known=known, make=make)
 
     def trees() -> tuple[ClassifierMixin, ClassifierMixin]:
         return _boosting(seed), _forest(seed)
@@ -87,7 +103,7 @@ def forms(seed: int) -> tuple[Form, ...]:
     return (
         form("scaler and logistic regression", _scaled_logistic),
         form("random forest", lambda: _forest(seed)),
-        form("extra trees", lambda: ExtraTreesClassifier(50, max_depth=7, random_state=seed)),
+        form("extra trees", lambda: ExtraTreesClassifier(30, max_depth=7, random_state=seed)),
         form("gradient boosting", lambda: GradientBoostingClassifier(n_estimators=40, random_state=seed)),
         form("histogram gradient boosting", lambda: _boosting(seed)),
         form("soft voting, flatten_transform=False", lambda: _voting(_scaled_logistic(), *trees())),
@@ -97,14 +113,15 @@ def forms(seed: int) -> tuple[Form, ...]:
         form(
             "scaler outside, sigmoid of voting",
             lambda: make_pipeline(StandardScaler(), _calibrated(_voting(_logistic(), *trees()), "sigmoid")),
+            Known.ROWS_DECIDE,
         ),
-        form("sigmoid of scaler and logistic", lambda: _calibrated(_scaled_logistic(), "sigmoid"), supported=False),
+        form("sigmoid of scaler and logistic", lambda: _calibrated(_scaled_logistic(), "sigmoid"), Known.WRONG),
         form(
             "voting of calibrated members, scaler inside",
             lambda: _voting(*(_calibrated(one, "sigmoid") for one in (_scaled_logistic(), *trees()))),
-            supported=False,
+            Known.WRONG,
         ),
-        form("isotonic of boosting", lambda: _calibrated(_boosting(seed), "isotonic"), supported=False),
+        form("isotonic of boosting", lambda: _calibrated(_boosting(seed), "isotonic"), Known.WRONG),
     )
 
 
@@ -113,7 +130,7 @@ def _row(form: Form, estimator: ClassifierMixin, X: Rows) -> Row:
         parity, accepted = parity_of(estimator, convert_checked(estimator, X), X), True
     except ConversionRefusedError as refused:
         parity, accepted = refused.parity, False
-    return Row(name=form.name, supported=form.supported, parity=parity, accepted=accepted)
+    return Row(name=form.name, known=form.known, parity=parity, accepted=accepted)
 
 
 def _fused_row(method: Method, older: Examples, X: Rows, names: tuple[str, ...], seed: int) -> Row:
@@ -126,7 +143,7 @@ def _fused_row(method: Method, older: Examples, X: Rows, names: tuple[str, ...],
         dissimilarity=fit_dissimilarity(older.X),
     )
     parity = parity_with(build_graph(ensemble, names), ensemble, X)
-    return Row(name=f"the served graph, {method}", supported=True, parity=parity, accepted=parity.passed)
+    return Row(name=f"the served graph, {method}", known=Known.TRUE, parity=parity, accepted=parity.passed)
 
 
 def _logistic() -> LogisticRegression:
@@ -142,11 +159,11 @@ def _sigmoid_logistic() -> ClassifierMixin:
 
 
 def _boosting(seed: int) -> ClassifierMixin:
-    return HistGradientBoostingClassifier(max_iter=60, max_leaf_nodes=15, min_samples_leaf=100, random_state=seed)
+    return HistGradientBoostingClassifier(max_iter=40, max_leaf_nodes=15, min_samples_leaf=100, random_state=seed)
 
 
 def _forest(seed: int) -> ClassifierMixin:
-    return RandomForestClassifier(50, max_depth=7, min_samples_leaf=50, random_state=seed)
+    return RandomForestClassifier(30, max_depth=7, min_samples_leaf=50, random_state=seed)
 
 
 def _voting(*members: ClassifierMixin) -> ClassifierMixin:

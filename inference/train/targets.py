@@ -115,7 +115,10 @@ def _confident_targets(evaluation: Evaluation, expected: _Expected) -> tuple[Tar
     name = f"confidence >= {figures.threshold:g}"
     if hit is None or stated is None:
         return (Target(name=name, value="no row reaches it", expected="", met=None),)
-    text = f"stated {stated:.3f}, hit {hit:.3f}, coverage {figures.coverage:.1%}"
+    count = round(figures.coverage * figures.rows)
+    text = f"stated {stated:.3f}, hit {hit:.3f}, n = {count}, coverage {figures.coverage:.1%}"
+    if count < expected.bucket_rows_min:
+        return (Target(name=f"{name}, too few to judge", value=text, expected="", met=None),)
     return (
         _least(f"{name}: hit rate", hit, expected.hit_min, text=text),
         _most(f"{name}: gap", abs(stated - hit), expected.gap_max),

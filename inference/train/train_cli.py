@@ -7,7 +7,9 @@ is a measurement and exits with 0.
 import argparse
 import json
 import sys
+import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -31,6 +33,7 @@ from inference.train.options import (
 from inference.train.provenance import git_commit, libraries
 from inference.train.show import showing
 from inference.train.show_evaluation import json_of, lines_of
+from inference.train.version_folder import replace_version
 
 
 def add_train_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -74,18 +77,21 @@ def run_fit(options: argparse.Namespace) -> int:
 
 
 def run_demo(options: argparse.Namespace) -> int:
-    """The demonstration model."""
+    """The demonstration model; one that is there already is replaced when the new one is whole."""
     started = time.monotonic()
     market = demo.demo_market()
-    with showing("parts") as show:
+    options.out.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".unfinished-", dir=options.out) as unfinished, showing("parts") as show:
         result = train(
             [market],
             demo.RECIPE,
-            models=options.out,
+            models=Path(unfinished),
             origin=_origin(options.version, ()),
             jobs=options.jobs,
             progress=show,
         )
+        if isinstance(result, Trained):
+            result = replace(result, folder=replace_version(result.folder, options.out))
     code = _told(result)
     print(f"took {time.monotonic() - started:.1f} s")
     return code

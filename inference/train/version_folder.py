@@ -51,6 +51,20 @@ def write_version(models: Path, card: Card, graph: bytes, write_more: WriteMore)
     return placed
 
 
+def replace_version(made: Path, models: Path) -> Path:
+    """Puts a version that was written under another folder of models in its place, and what is there out of the way.
+
+    Only the demonstration is made again under its own name; every other version stays as it was written.
+    """
+    place = models / made.parent.name / made.name
+    place.parent.mkdir(parents=True, exist_ok=True)
+    if place.exists():
+        place.rename(made.parents[1] / "replaced")
+    made.rename(place)
+    _force_to_disk(place.parent)
+    return place
+
+
 def _force_to_disk(path: Path) -> None:
     handle = os.open(path, os.O_RDONLY)
     try:

@@ -10,8 +10,8 @@ that several markets are cut at the same moments. At both joints two stretches s
 looks at a bar that closes later than the joint, and e, the embargo, `embargo_bars` more. Whatever is fitted (members
 and their scalers, calibration, dissimilarity) is fitted inside the training window alone.
 
-A last fold that is shorter than a sixth of `test_bars` (a month of half a year) is too short to be measured by itself;
-its rows join the fold before, since dropping the newest rows would drop those that matter most.
+A last fold that is shorter than a sixth of `test_bars` (a month of half a year), or has fewer than `PART_ROWS_MIN`
+rows, says nothing by itself; its rows join the fold before, since dropping them would drop those that matter most.
 """
 
 from collections.abc import Callable
@@ -55,12 +55,17 @@ def walk_forward_folds(examples: Examples, walk: WalkSpec) -> tuple[FoldRows, ..
     first, last = int(examples.closed_ms[0]), int(examples.closed_ms[-1])
     step = walk.test_bars * examples.bar_ms
     starts = list(range(first + walk.train_bars * examples.bar_ms, last + 1, step))
-    if len(starts) > 1 and last + examples.bar_ms - starts[-1] < step * _LAST_SHARE_MIN:
+    if len(starts) > 1 and _is_short(examples, starts[-1], round(step * _LAST_SHARE_MIN)):
         starts.pop()
     if not starts or len(starts) > FOLDS_MAX:
         raise UnusableError(_wrong_length(examples, walk, len(starts)))
     ends = [*starts[1:], last + 1]
     return tuple(_fold(examples, walk, start, end) for start, end in zip(starts, ends, strict=True))
+
+
+def _is_short(examples: Examples, start_ms: int, span_ms_min: int) -> bool:
+    rows = examples.closed_ms[examples.closed_ms >= start_ms]
+    return rows.size < PART_ROWS_MIN or int(rows[-1]) + examples.bar_ms - start_ms < span_ms_min
 
 
 def _wrong_length(examples: Examples, walk: WalkSpec, folds: int) -> str:
