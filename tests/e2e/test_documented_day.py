@@ -79,6 +79,7 @@ def test_health_answers_as_documented_on_both_ports(tollgate: Tollgate) -> None:
         },
         "rateLimit": {"used": "number", "max": "number", "resetSeconds": "number"},
         "journal": {"ok": "bool", "records": "number"},
+        "calibration": {"state": "str", "effectiveThreshold": "number", "matured": "number", "driftedFeatures": []},
     }
     assert call("GET", f"{tollgate.model}/health").json["ok"] is True
 
