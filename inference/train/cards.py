@@ -93,8 +93,8 @@ def _features(older: Examples, names: Sequence[str]) -> tuple[CardFeature, ...]:
 
 
 def _label(label: LabelSpec, bar_seconds: int) -> CardLabel:
-    ahead = f"{label.horizon_bars} bars of {bar_seconds} s later"
-    direction = f"the close {ahead} is above this bar's close"
+    ahead = "1 bar" if label.horizon_bars == 1 else f"{label.horizon_bars} bars"
+    direction = f"the close {ahead} of {bar_seconds} s later is above this bar's close"
     barrier = (
         f"the price rises by {label.barrier_sigmas:g} standard deviations of the horizon before it falls by as much; "
         f"where it does neither, {direction}"
