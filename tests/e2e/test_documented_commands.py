@@ -174,7 +174,8 @@ def test_only_what_needs_docker_or_another_state_of_the_machine_is_not_run() -> 
     unusual = [
         str(block)
         for block in BLOCKS
-        if block not in RUN and not re.search(r"\b(docker|make|models activate|inference\.train)\b|grep ERROR|var/aside", block.script)
+        if block not in RUN
+        and not re.search(r"\b(docker|make|models activate|inference\.train)\b|grep ERROR|var/aside", block.script)
     ]
     assert unusual == []
 
