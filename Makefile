@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-fast lint format gen release-contract docs train-demo bench lock clean
+.PHONY: help run test test-fast lint format gen release-contract docs train-tools ray-tools train-demo bench lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-17s %s\n", $$1, $$2}'
@@ -43,6 +43,10 @@ release-contract: $(VENV)/.dev ## promise the contract as it stands: buf breakin
 
 docs: $(VENV)/.dev ## generate the tables in docs/ from the code
 	$(BIN)/python tools/docs.py
+
+train-tools: $(VENV)/.train ## install what `python -m inference.train` needs, beside what serves
+
+ray-tools: $(VENV)/.ray ## install what sweeps on a Ray cluster need as well
 
 train-demo: $(VENV)/.train ## train the demonstration model on the simulated market
 	$(BIN)/python -m inference.train demo

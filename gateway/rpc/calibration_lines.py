@@ -15,7 +15,7 @@ def calibration_lines(found: pb.GetCalibrationResponse) -> list[str]:
         f"model     {found.model_version or 'not known'}",
         f"watch     {found.state}, asks for {found.effective_threshold:g}",
         f"evidence  {found.evidence:.4g} to 1 against the promise",
-        f"levels    warns at {warns:g}, raises at {10 * warns:g}, abstains at {100 * warns:g}",
+        f"levels    warns at {warns:.0f}, raises at {10 * warns:.0f}, abstains at {100 * warns:.0f}",
         f"matured   {found.matured} decisions, figures of the newest {found.window}",
         *(_figures(found) if found.HasField("figures") else ["figures   too few decisions have matured"]),
         *_reliability(found),

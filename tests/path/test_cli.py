@@ -167,7 +167,7 @@ def test_calibration_tells_of_the_promise_and_the_watch(address, capsys):
         "model     20261123_000000",
         "watch     raised, asks for 0.65",
         "evidence  3.11e+05 to 1 against the promise",
-        "levels    warns at 20000, raises at 200000, abstains at 2e+06",
+        "levels    warns at 20000, raises at 200000, abstains at 2000000",
         "matured   640 decisions, figures of the newest 500",
         "promised  0.653, came true 0.572",
         "ece       0.081 (0.030 to 0.130)",
