@@ -3,6 +3,8 @@
 
 import json
 import socket
+import subprocess
+import sys
 from concurrent import futures
 
 import grpc
@@ -342,3 +344,11 @@ async def test_a_backup_of_a_journal_in_use_is_made_and_checked(path, tmp_path, 
     assert f"journal  {target}" in told.out
     assert "is there already" in told.err
     assert main(["doctor", "--journal", str(target)]) == DONE
+
+
+def test_a_reader_that_has_read_enough_is_no_failure(address):
+    program = "import sys; from gateway.cli import main; sys.exit(main(sys.argv[1:]))"
+    command = [sys.executable, "-c", program, "calibration", "--addr", address]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as running:
+        running.stdout.close()
+        assert (running.stderr.read(), running.wait(timeout=30)) == (b"", 0)
