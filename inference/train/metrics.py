@@ -9,6 +9,7 @@ bucket is counted to its resolution, so that the three parts make up the score e
 Hauskrecht 2015 (ECE with buckets of equal mass).
 """
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -212,7 +213,7 @@ def reliability_table(confidence: Series, hits: Labels) -> tuple[Bucket, ...]:
             high=BUCKET_EDGES[number + 1],
             count=int(rows.sum()),
             mean_confidence=float(confidence[rows].mean()),
-            hit_rate=wilson(int(hits[rows].sum()), int(rows.sum())),
+            hit_rate=wilson(float(hits[rows].mean()), int(rows.sum())),
         )
         for number in range(len(BUCKET_EDGES) - 1)
         if (rows := bucket == number).any()
@@ -236,12 +237,12 @@ def rows_of_folds(predictions: Predictions) -> Iterable[NDArray[np.bool_]]:
     return (predictions.fold == number for number in np.unique(predictions.fold))
 
 
-def wilson(hits: int, count: int) -> Interval:
-    """A share with Wilson's interval of 95 %."""
-    share, z2 = hits / count, _WILSON_Z**2
-    middle = (share + z2 / (2 * count)) / (1 + z2 / count)
-    half = _WILSON_Z * np.sqrt(share * (1 - share) / count + z2 / (4 * count**2)) / (1 + z2 / count)
-    return Interval(value=share, low=max(0.0, float(middle - half)), high=min(1.0, float(middle + half)))
+def wilson(share: float, count: float) -> Interval:
+    """Wilson's interval of 95 % around a share of so many independent rows."""
+    weight = _WILSON_Z**2 / count
+    centre = (share + weight / 2.0) / (1.0 + weight)
+    half = _WILSON_Z / (1.0 + weight) * math.sqrt(share * (1.0 - share) / count + weight / (4.0 * count))
+    return Interval(value=share, low=max(0.0, min(share, centre - half)), high=min(1.0, max(share, centre + half)))
 
 
 def errors_by(values: Series, hits: Labels) -> tuple[float, ...]:

@@ -9,8 +9,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from inference.core.card import Bucket, Card, Interval
+from inference.train.metrics import wilson
 from inference.train.predictions import Predictions
-from inference.train.report_series import Curve, auc_interval, roc_of, wilson
+from inference.train.report_series import Curve, auc_interval, roc_of
 from inference.train.report_svg import BLUE, GREY, INK, ORANGE, PALE, THOUSANDS, Drawing, Plot, plot_of, say
 from inference.train.report_words import count, interval_text, percent, percent_interval
 

@@ -77,14 +77,6 @@ def auc_interval(auc: float, up: NDArray[np.bool_], *, horizon_bars: int) -> Int
     return Interval(value=auc, low=max(0.0, auc - half), high=min(1.0, auc + half))
 
 
-def wilson(share: float, count: float) -> Interval:
-    """Wilson's interval of 95 % around a share of so many independent rows."""
-    weight = _Z_95**2 / count
-    centre = (share + weight / 2.0) / (1.0 + weight)
-    half = _Z_95 / (1.0 + weight) * math.sqrt(share * (1.0 - share) / count + weight / (4.0 * count))
-    return Interval(value=share, low=max(0.0, min(share, centre - half)), high=min(1.0, max(share, centre + half)))
-
-
 def stability_index(values: NDArray[np.float32], deciles: Series) -> float:
     """The population stability index of the values against the ten parts between the nine training deciles.
 

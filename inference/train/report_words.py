@@ -6,7 +6,7 @@ from typing import Literal
 
 from inference.core.card import Card, Interval
 from inference.core.gates import AUC_MAX, ECE_MAX, NEVER_OVERRIDDEN, SLOPE_MIN, faults_of, gates
-from inference.train.report_series import wilson
+from inference.train.metrics import wilson
 
 ABSENT = "not measured"
 _GAP = "\N{NO-BREAK SPACE}"

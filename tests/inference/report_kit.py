@@ -9,9 +9,10 @@ from inference.core.card import Card
 from inference.core.consensus import logit
 from inference.core.features import EXTENDED, KNOWN
 from inference.core.gates import ECE_MAX
+from inference.train.metrics import wilson
 from inference.train.predictions import Predictions
 from inference.train.report import FeatureRows
-from inference.train.report_series import auc_of, wilson
+from inference.train.report_series import auc_of
 
 FOLDS = 6
 ROWS = 26_304

@@ -158,10 +158,10 @@ def test_a_forecast_without_a_fault_has_a_slope_without_breaking() -> None:
 
 
 def test_wilsons_interval_is_the_published_one() -> None:
-    found = wilson(8, 10)
+    found = wilson(0.8, 10)
     assert (found.low, found.high) == (pytest.approx(0.4902, abs=1e-4), pytest.approx(0.9433, abs=1e-4))
-    assert wilson(0, 5).low == 0.0
-    assert wilson(5, 5).high == 1.0
+    assert wilson(0.0, 5).low == 0.0
+    assert wilson(1.0, 5).high == 1.0
 
 
 def test_every_row_is_in_one_bucket_and_edges_belong_above() -> None:

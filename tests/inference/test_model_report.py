@@ -16,9 +16,10 @@ from report_kit import some_card, some_predictions, some_rows
 from inference.core.card import Bucket, Card
 from inference.core.features import DOCUMENTED
 from inference.core.gates import gates
+from inference.train.metrics import wilson
 from inference.train.predictions import Predictions
 from inference.train.report import FeatureRows, ReportFaultError, report_html, write_report
-from inference.train.report_series import auc_of, equity_of, roc_of, stability_index, stability_noise, wilson
+from inference.train.report_series import auc_of, equity_of, roc_of, stability_index, stability_noise
 from inference.train.report_words import verdict_of
 
 PLOTS = ("reliability", "gaps", "roc", "scores", "folds", "errors", "equity", "drift")
