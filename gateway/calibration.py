@@ -128,7 +128,7 @@ class Calibration:
         self._served = self._told = model_version
 
     def standing(self, model_version: str | None = None) -> CalibrationStanding:
-        """What the watch over a version, or the served one, asks for now. Raises JournalUnavailableError.
+        """What the watch over a version, or the served one, asks for. Raises JournalUnavailableError.
 
         While no version is known to be served, it is the one that moved last: a restart without a model lifts nothing.
         """

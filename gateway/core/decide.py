@@ -14,10 +14,10 @@ A model of a real market may speak for the simulated one, which is where it is t
 dissimilarity or an age is not held to one; a market that nobody tells forbids where prices are real.
 """
 
-import math
 from collections.abc import Mapping
 
 from gateway.core.facts import DecisionFacts, Policy
+from gateway.core.logistic import log_odds, sigmoid
 from gateway.core.model import Decision, DecisionId, Prediction, RiskState, Shadow, Signal, Symbol, WatchState
 from gateway.core.reasons import Reason
 
@@ -49,11 +49,7 @@ def decide(
     prob_long = round(prediction.prob_long, PLACES)
     standing = facts.calibration
     model_confidence = round(prediction.confidence, PLACES)
-    confidence = (
-        model_confidence
-        if standing.slope == 1.0
-        else round(recalibrated(prediction.confidence, standing.slope), PLACES)
-    )
+    confidence = round(recalibrated(prediction.confidence, standing.slope), PLACES)
     dissimilarity = _rounded(prediction.dissimilarity)
     signal = _signal(prob_long)
     reasons = _reasons(signal, confidence, dissimilarity, prediction=prediction, facts=facts, policy=policy)
@@ -86,7 +82,7 @@ def recalibrated(confidence: float, slope: float) -> float:
     if slope == 1.0:
         return confidence
     kept = min(max(confidence, PROBABILITY_MARGIN), 1.0 - PROBABILITY_MARGIN)
-    return 1.0 / (1.0 + math.exp(-slope * math.log(kept / (1.0 - kept))))
+    return sigmoid(slope * log_odds(kept))
 
 
 def _signal(prob_long: float) -> Signal:

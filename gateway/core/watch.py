@@ -32,12 +32,12 @@ A confidence of one half or less promises nothing, and adds nothing. What can ne
 that comes after one of a later bar is left out here, since others may have told of it.
 """
 
-import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby, pairwise
 from typing import Final
 
+from gateway.core.logistic import log_odds, sigmoid
 from gateway.core.model import Matured, Verdict, WatchMove, WatchState
 
 ALTERNATIVES: Final = (0.5, 0.0, -0.5, -1.0)
@@ -173,8 +173,8 @@ def _ratios(outcome: Matured) -> tuple[float, ...]:
     stated = min(outcome.confidence, CONFIDENCE_MAX)
     if stated <= 0.5:  # noqa: PLR2004 - it promises no more than a coin
         return (1.0,) * len(ALTERNATIVES)
-    log_odds = math.log(stated / (1.0 - stated))
-    holds = [1.0 / (1.0 + math.exp(-share * log_odds)) for share in ALTERNATIVES]
+    promised = log_odds(stated)
+    holds = [sigmoid(share * promised) for share in ALTERNATIVES]
     if outcome.verdict is Verdict.RIGHT:
         return tuple(hold / stated for hold in holds)
     return tuple((1.0 - hold) / (1.0 - stated) for hold in holds)

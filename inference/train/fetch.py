@@ -73,7 +73,7 @@ class FetchFaultError(Exception):
 
 
 class BannedError(FetchFaultError):
-    """The exchange refuses this address: nothing more may be asked of it for now."""
+    """The exchange refuses this address: nothing more may be asked of it before the ban ends."""
 
 
 class _BrokenAnswerError(Exception):

@@ -1,11 +1,11 @@
 """A version's folder, which appears whole or not at all."""
 
-import os
 import re
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from inference.adapters.disk import flush
 from inference.adapters.model_onnx import load_ensemble
 from inference.core.card import Card, card_text
 
@@ -45,9 +45,9 @@ def write_version(models: Path, card: Card, graph: bytes, write_more: WriteMore)
         load_ensemble(Path(unfinished), card.name, card.version)
         write_more(folder)
         for path in (*folder.iterdir(), folder):
-            _force_to_disk(path)
+            flush(path)
         placed = folder.rename(models / card.name / card.version)
-    _force_to_disk(placed.parent)
+    flush(placed.parent)
     return placed
 
 
@@ -61,13 +61,5 @@ def replace_version(made: Path, models: Path) -> Path:
     if place.exists():
         place.rename(made.parents[1] / "replaced")
     made.rename(place)
-    _force_to_disk(place.parent)
+    flush(place.parent)
     return place
-
-
-def _force_to_disk(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
