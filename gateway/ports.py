@@ -20,7 +20,6 @@ from gateway.core.model import (
     Matured,
     Order,
     OrderKey,
-    OrderLinkId,
     OrderRecord,
     Outcome,
     Prediction,
@@ -29,6 +28,7 @@ from gateway.core.model import (
     WatchMove,
 )
 from gateway.core.risk import Approved
+from gateway.core.venue import AccountSnapshot, VenueBlock, Wallet
 
 
 class StartError(Exception):
@@ -78,6 +78,10 @@ class MarketData(Protocol):
 
     def bars(self, symbol: Symbol) -> BarSeries | None:
         """The closed bars that are known, the newest last, 1,000 at most; None when there are none."""
+        ...
+
+    def mark_price(self, symbol: Symbol) -> Decimal | None:
+        """The price that the venue values positions at, as fresh as the book's limit asks; None when it is not."""
         ...
 
 
@@ -145,12 +149,31 @@ class Venue(Protocol):
     dry_run: bool
     """True when no real order leaves."""
 
+    def block(self, *, reduce_only: bool) -> VenueBlock | None:
+        """Why no such order can be sent at this moment; None when it can."""
+        ...
+
     async def submit(self, approved: Approved) -> Outcome:
         """Send once. Never raises for a lost answer: the outcome is UNKNOWN then."""
         ...
 
-    async def find(self, order_link_id: OrderLinkId) -> Outcome | None:
-        """What became of an order; None when it is proven never to have arrived. Raises VenueUnavailableError."""
+    async def find(self, record: OrderRecord) -> Outcome | None:
+        """What became of an order; UNKNOWN while that cannot be told.
+
+        None when it is proven never to have arrived, and can no longer arrive. Raises VenueUnavailableError.
+        """
+        ...
+
+
+class VenueAccount(Protocol):
+    """The account at the venue, for comparing it with the journal; live alone has one."""
+
+    async def snapshot(self, since_ms: int) -> AccountSnapshot:
+        """All of the account, with the executions since then. Raises VenueUnavailableError."""
+        ...
+
+    def wallet(self) -> Wallet | None:
+        """The newest wallet, from the private stream or a snapshot; None before the first."""
         ...
 
 
@@ -170,6 +193,7 @@ class Step(StrEnum):
     PLANNED = "planned"
     STAGED = "staged"
     JOURNALED = "journaled"
+    SENDING = "sending"
     SUBMITTED = "submitted"
     OUTCOME_STAGED = "outcome_staged"
     RECORDED = "recorded"

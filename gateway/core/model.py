@@ -57,8 +57,29 @@ class RiskState(StrEnum):
     """What the account may do."""
 
     ACTIVE = "active"
+    REDUCING = "reducing"
+    """What the venue holds is not what the journal says: only orders that reduce a position pass."""
     LOCKED = "locked"
     HALTED = "halted"
+
+
+class Evidence(StrEnum):
+    """How the end of an order became known."""
+
+    PAPER = "paper"
+    """This process filled it itself."""
+    REPLY = "reply"
+    """The venue's own answer to the order."""
+    STREAM = "stream"
+    """The venue's private stream."""
+    REALTIME = "realtime"
+    """The venue's list of open and recent orders."""
+    HISTORY = "history"
+    """The venue's list of closed orders."""
+    ABSENCE = "absence"
+    """No trace of it at the venue after the last moment at which it could still have been taken."""
+    UNSENT = "unsent"
+    """This process did not send it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,6 +138,8 @@ class Fill:
     qty: Decimal
     fee_usd: Decimal
     """Positive is a cost."""
+    exec_id: str = ""
+    """The venue's id of it; empty on paper."""
 
     @property
     def notional_usd(self) -> Decimal:
@@ -325,6 +348,10 @@ class Outcome:
     fills: tuple[Fill, ...] = ()
     detail: str = ""
     """The venue's words for a rejection, safe to show; empty otherwise."""
+    evidence: Evidence | None = None
+    """How it is known; None while it is not."""
+    venue_order_id: str = ""
+    """The venue's id of the order; empty while it is not known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -343,6 +370,10 @@ class OrderRecord:
     """The mid price that the order was judged at; None for a refusal without one."""
     created_ms: int
     updated_ms: int
+    evidence: Evidence | None = None
+    """How its end is known; None while it is open, and for a refusal."""
+    venue_order_id: str = ""
+    """The venue's id of the order; empty on paper and while it is not known."""
 
     @property
     def filled_usd(self) -> Decimal:
