@@ -1,8 +1,8 @@
 """Faults on purpose: rules that say which request or pushed frame goes wrong, and how.
 
-A rule waits until what it is about comes by. Every rule is asked in the order of adding; the first that is due is taken.
-A rule is due when path, orderLinkId or topic match, `after` such events have passed it, it was taken fewer than `times`
-times, and the seeded Random falls below `probability`.
+A rule waits until what it is about comes by. Rules are asked in the order of adding, and the first that is due is
+taken. A rule is due when path, orderLinkId or topic match, `after` such events have passed it, it was taken fewer than
+`times` times, and the seeded Random falls below `probability`.
 
 HTTP kinds (`path`, `link_id`)
   delay_before          the request reaches the exchange `ms` later
@@ -16,7 +16,8 @@ HTTP kinds (`path`, `link_id`)
   redirect              nothing was done, the answer is a 302 to a path that answers retCode 0
   truncated_json        it was done, the answer breaks off in the middle of the declared length
   slow_body             it was done, the answer comes in pieces with `ms` between them
-  restart_after_accept  it was done, the connection ends, and `ms` later trading restarts: closed orders leave order/realtime
+  restart_after_accept  it was done, the connection ends, and `ms` later trading restarts: closed orders leave
+                        order/realtime, private streams are cut
   forget_orders         a listing answers an empty list
 
 Stream kinds (`topic`), carried out by the private stream
@@ -35,6 +36,10 @@ RULES_MAX = 1_000
 """Rules that wait at one time."""
 MS_MAX = 3_600_000
 TEXT_MAX = 20_000
+
+
+class RuleError(ValueError):
+    """A rule says nothing, or something that cannot be; the text says what is wrong."""
 
 
 class Kind(StrEnum):
@@ -83,7 +88,7 @@ _NEEDS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FaultRule:
-    """One fault. ValueError when its kind needs a field that is absent, or a number is out of range."""
+    """One fault. RuleError when its kind needs a field that is absent, or a number is out of range."""
 
     kind: Kind
     path: str = "*"
@@ -106,16 +111,16 @@ class FaultRule:
     def __post_init__(self) -> None:
         needed = _NEEDS.get(self.kind)
         if needed is not None and getattr(self, needed) is None:
-            raise ValueError(f"{self.kind.value} needs {needed}")
+            raise RuleError(f"{self.kind.value} needs {needed}")
         if not 0.0 <= self.probability <= 1.0:
-            raise ValueError(f"probability must be 0 to 1, got {self.probability}")
+            raise RuleError(f"probability must be 0 to 1, got {self.probability}")
         _check_range("times", self.times, 1, 1_000_000)
         _check_range("after", self.after, 0, 1_000_000)
         _check_range("ms", self.ms, 0, MS_MAX)
         _check_range("status", self.status, 200, 599)
         for name in ("path", "topic", "link_id", "text"):
             if len(getattr(self, name) or "") > TEXT_MAX:
-                raise ValueError(f"{name} must have at most {TEXT_MAX} characters")
+                raise RuleError(f"{name} must have at most {TEXT_MAX} characters")
 
 
 @dataclass(slots=True)
@@ -144,9 +149,9 @@ class Faults:
         return tuple(waiting.rule for waiting in self._waiting)
 
     def add(self, *rules: FaultRule) -> None:
-        """Append rules; ValueError beyond RULES_MAX, and then none is added."""
+        """Append rules; RuleError beyond RULES_MAX, and then none is added."""
         if len(self._waiting) + len(rules) > RULES_MAX:
-            raise ValueError(f"at most {RULES_MAX} rules may wait")
+            raise RuleError(f"at most {RULES_MAX} rules may wait")
         self._waiting.extend(_Waiting(rule) for rule in rules)
 
     def clear(self) -> None:
@@ -192,33 +197,34 @@ class Faults:
 
 
 def rule_from(row: object) -> FaultRule:
-    """A rule from its JSON object; ValueError says what is wrong with it.
+    """A rule from its JSON object; RuleError says what is wrong with it.
 
     Names are those of FaultRule, but `linkId` for link_id; `times` 0 stands for without end.
     """
     if not isinstance(row, Mapping):
-        raise ValueError("a rule must be a JSON object")
+        raise RuleError("a rule must be a JSON object")
     unknown = sorted(set(row) - set(_FIELDS) - {"kind"})
     if unknown:
-        raise ValueError(f"a rule has no field {unknown[0]!r}; there are kind, {', '.join(_FIELDS)}")
-    if row.get("kind") not in {kind.value for kind in Kind}:
-        raise ValueError(f"kind must be one of {', '.join(Kind)}")
+        raise RuleError(f"a rule has no field {unknown[0]!r}; there are kind, {', '.join(_FIELDS)}")
+    kind = row.get("kind")
+    if not isinstance(kind, str) or kind not in set(Kind):
+        raise RuleError(f"kind must be one of {', '.join(Kind)}")
     fields = {name: read(row[key], key) for key, (name, read) in _FIELDS.items() if row.get(key) is not None}
     if fields.get("times") == 0:
         fields["times"] = None
-    return FaultRule(kind=Kind(str(row["kind"])), **fields)  # type: ignore[arg-type] # every reader gives its field's type
+    return FaultRule(kind=Kind(kind), **fields)  # type: ignore[arg-type] # every reader gives its field's type
 
 
 def rules_from(value: object) -> tuple[FaultRule, ...]:
-    """Rules from a JSON array; ValueError names the first wrong one by its place."""
+    """Rules from a JSON array; RuleError names the first wrong one by its place."""
     if not isinstance(value, list):
-        raise ValueError("rules must be a list of rules")  # noqa: TRY004 - one error for what JSON can say wrongly
+        raise RuleError("rules must be a list of rules")
     rules = []
     for place, row in enumerate(value):
         try:
             rules.append(rule_from(row))
-        except ValueError as error:
-            raise ValueError(f"rules[{place}]: {error}") from error
+        except RuleError as error:
+            raise RuleError(f"rules[{place}]: {error}") from error
     return tuple(rules)
 
 
@@ -228,24 +234,24 @@ def _about(rule: FaultRule, path: str, link_id: str | None) -> bool:
 
 def _check_range(name: str, value: int | None, least: int, most: int) -> None:
     if value is not None and not least <= value <= most:
-        raise ValueError(f"{name} must be {least} to {most}, got {value}")
+        raise RuleError(f"{name} must be {least} to {most}, got {value}")
 
 
 def _integer(value: object, name: str) -> int:
     if isinstance(value, bool) or not isinstance(value, int):
-        raise ValueError(f"{name} must be an integer")
+        raise RuleError(f"{name} must be an integer")
     return value
 
 
 def _number(value: object, name: str) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise ValueError(f"{name} must be a number")
+        raise RuleError(f"{name} must be a number")
     return float(value)
 
 
 def _text(value: object, name: str) -> str:
     if not isinstance(value, str):
-        raise ValueError(f"{name} must be a text")  # noqa: TRY004 - one error for what JSON can say wrongly
+        raise RuleError(f"{name} must be a text")
     return value
 
 
