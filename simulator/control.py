@@ -17,7 +17,7 @@ from typing import TypeAlias
 
 from aiohttp import web
 
-from simulator.market import SymbolMarket
+from simulator.market import Market
 from simulator.rest import EXCHANGE
 from simulator.stream import HUB
 
@@ -106,7 +106,7 @@ def _factor(order: Order, least: float, most: float) -> float:
     return float(factor)
 
 
-def _market(request: web.Request, order: Order) -> SymbolMarket:
+def _market(request: web.Request, order: Order) -> Market:
     markets = request.app[EXCHANGE].markets
     symbol = order.get("symbol")
     if not isinstance(symbol, str) or symbol not in markets:

@@ -1,16 +1,16 @@
-"""Bybit's public REST endpoints, category linear.
+"""Bybit's public REST endpoints, categories linear and spot.
 
 Business errors answer HTTP 200 with Bybit's retCode; a wrong path is a 404.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import TypeAlias
 
 from aiohttp import web
 
 from simulator.book import LEVELS_MAX
-from simulator.exchange import INTERVALS, Exchange
-from simulator.market import SymbolMarket
+from simulator.exchange import CATEGORIES, INTERVALS, Exchange
+from simulator.market import Market
 from simulator.process import MINUTE_MS, SLOT_MS
 from simulator.shapes import (
     Json,
@@ -22,10 +22,14 @@ from simulator.shapes import (
     rest_trade,
     server_time,
 )
+from simulator.shapes_spot import rest_spot_ticker, spot_info
+from simulator.symbols import Instrument, SpotInstrument
 
 PARAMETER_ERROR = 10001
 ROUTE_NOT_FOUND = 10017
 LIMIT_MAX = 1_000
+RECENT_SPOT_MAX = 60
+"""Most trades of spot that recent-trade answers."""
 INTEGER_DIGITS_MAX = 15
 
 EXCHANGE = web.AppKey("exchange", Exchange)
@@ -82,17 +86,20 @@ def _time(exchange: Exchange, _query: Query) -> Json:
 
 
 def _instruments_info(exchange: Exchange, query: Query) -> Json:
-    _require_linear(query)
+    category = _category(query)
     _integer(query, "limit", default=500, least=1, most=LIMIT_MAX)
-    listed = [_market(exchange, query)] if "symbol" in query else exchange.markets.values()
-    rows = [instrument_info(market.instrument) for market in listed]
-    return {"category": "linear", "list": rows, "nextPageCursor": ""}
+    rows = [_instrument_row(market.instrument) for market in _markets(exchange, category, query)]
+    # Spot is not paged.
+    return {"category": category, "list": rows} | ({} if category == "spot" else {"nextPageCursor": ""})
+
+
+def _instrument_row(instrument: Instrument) -> Json:
+    return spot_info(instrument) if isinstance(instrument, SpotInstrument) else instrument_info(instrument)
 
 
 def _kline(exchange: Exchange, query: Query) -> Json:
-    if query.get("category", "linear") != "linear":
-        raise ParameterError("params error: category invalid")
-    market = _market(exchange, query)
+    category = _category({"category": "linear", **query})
+    market = _market(exchange, category, query)
     interval = query.get("interval", "")
     if interval not in INTERVALS:
         raise ParameterError("params error: interval invalid")
@@ -105,20 +112,22 @@ def _kline(exchange: Exchange, query: Query) -> Json:
     start_ms = max(_integer(query, "start", default=0, least=0), latest_start)
     bars = market.candles(interval_minutes=INTERVALS[interval], first_ms=start_ms, last_ms=end_ms, at_ms=at_ms)
     rows = [kline_row(market.instrument, bar) for bar in reversed(bars)]
-    return {"symbol": market.instrument.symbol, "category": "linear", "list": rows}
+    return {"symbol": market.instrument.symbol, "category": category, "list": rows}
 
 
 def _tickers(exchange: Exchange, query: Query) -> Json:
-    _require_linear(query)
-    listed = [_market(exchange, query)] if "symbol" in query else exchange.markets.values()
+    category = _category(query)
+    row = rest_spot_ticker if category == "spot" else rest_ticker
     at_ms = exchange.clock.market_ms()
-    rows = [rest_ticker(market, exchange.day(market.instrument.symbol), at_ms) for market in listed]
-    return {"category": "linear", "list": rows}
+    rows = [
+        row(market, exchange.day(market.instrument.symbol, category), at_ms)
+        for market in _markets(exchange, category, query)
+    ]
+    return {"category": category, "list": rows}
 
 
 def _orderbook(exchange: Exchange, query: Query) -> Json:
-    _require_linear(query)
-    market = _market(exchange, query)
+    market = _market(exchange, _category(query), query)
     limit = _integer(query, "limit", default=25, least=1, most=LEVELS_MAX)
     at_ms = exchange.clock.market_ms()
     book = market.book(at_ms, limit)
@@ -126,21 +135,29 @@ def _orderbook(exchange: Exchange, query: Query) -> Json:
 
 
 def _recent_trade(exchange: Exchange, query: Query) -> Json:
-    _require_linear(query)
-    market = _market(exchange, query)
-    limit = _integer(query, "limit", default=500, least=1, most=LIMIT_MAX)
+    category = _category(query)
+    market = _market(exchange, category, query)
+    most = RECENT_SPOT_MAX if category == "spot" else LIMIT_MAX
+    limit = _integer(query, "limit", default=min(500, most), least=1, most=most)
     at_ms = exchange.clock.market_ms()
-    trades = market.trades(after_ms=at_ms - limit * SLOT_MS, at_ms=at_ms)
-    return {"category": "linear", "list": [rest_trade(market.instrument, trade) for trade in reversed(trades)]}
+    trades = market.trades(after_ms=at_ms - limit * SLOT_MS, at_ms=at_ms)[-limit:]
+    return {"category": category, "list": [rest_trade(market.instrument, trade) for trade in reversed(trades)]}
 
 
-def _require_linear(query: Query) -> None:
-    if query.get("category") != "linear":
+def _category(query: Query) -> str:
+    category = query.get("category", "")
+    if category not in CATEGORIES:
         raise ParameterError("params error: category invalid")
+    return category
 
 
-def _market(exchange: Exchange, query: Query) -> SymbolMarket:
-    market = exchange.markets.get(query.get("symbol", ""))
+def _markets(exchange: Exchange, category: str, query: Query) -> Collection[Market]:
+    """The one that was asked for, or all of the category."""
+    return [_market(exchange, category, query)] if "symbol" in query else exchange.listed(category).values()
+
+
+def _market(exchange: Exchange, category: str, query: Query) -> Market:
+    market = exchange.listed(category).get(query.get("symbol", ""))
     if market is None:
         raise ParameterError("params error: symbol invalid")
     return market
