@@ -8,12 +8,12 @@ import contextlib
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import Protocol
 
 from aiohttp import WSCloseCode, WSMsgType, web
 
-from simulator.frame_gate import FrameGate, Line
+from simulator.frame_gate import Line
 from simulator.outbox import ABORT, Outbox
+from simulator.sessions import Session
 
 CONNECTIONS_MAX = 200
 """Open at one time, of all kinds."""
@@ -29,17 +29,6 @@ HOLD_SECONDS = 0.25
 """How often a half-open connection is asked whether its client is still there."""
 CLOSE_SECONDS = 1.0
 """How long a client may take to answer a close."""
-
-
-class Session(Protocol):
-    """One client's conversation."""
-
-    outbox: Outbox
-    gate: FrameGate
-
-    def receive(self, text: str) -> list[str]:
-        """What the client says, and the answers to it."""
-        ...
 
 
 class Sockets:

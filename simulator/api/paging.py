@@ -54,7 +54,9 @@ def page(rows: Sequence[Row], paging: Paging, query: Mapping[str, object], *, li
     if not shown or first + limit >= len(rows):
         return Page(rows=shown, cursor="")
     last = shown[-1]
-    return Page(rows=shown, cursor=quote(f"page_token={_time(last, paging)}:{_name(last, paging)}&q={digest}&", safe=""))
+    return Page(
+        rows=shown, cursor=quote(f"page_token={_time(last, paging)}:{_name(last, paging)}&q={digest}&", safe="")
+    )
 
 
 def _limit(query: Mapping[str, object], paging: Paging) -> int:
