@@ -20,7 +20,7 @@ HTTP kinds (`path`, `link_id`)
                         order/realtime, private streams are cut
   forget_orders         a listing answers an empty list
 
-Stream kinds (`topic`), carried out by the private stream
+Stream kinds (`topic`, `path`), carried out by frame_gate.py
   ws_gap ws_duplicate ws_reorder ws_missed_fills ws_double_filled ws_stall ws_half_open ws_disconnect ws_refuse_auth
 """
 
@@ -32,6 +32,8 @@ from enum import StrEnum
 from fnmatch import fnmatchcase
 from random import Random
 
+PRIVATE_STREAM = "/v5/private"
+PUBLIC_STREAMS = "/v5/public/"
 RULES_MAX = 1_000
 """Rules that wait at one time."""
 MS_MAX = 3_600_000
@@ -92,11 +94,11 @@ class FaultRule:
 
     kind: Kind
     path: str = "*"
-    """Which HTTP path, with shell wildcards."""
+    """Which HTTP path, or which stream, with shell wildcards; a public stream must be named."""
     link_id: str | None = None
     """Only requests about this orderLinkId; None: all."""
     topic: str = "*"
-    """Which topic of the private stream, with shell wildcards."""
+    """Which topic of a stream, with shell wildcards."""
     times: int | None = 1
     """How often it is taken; None: without end."""
     after: int = 0
@@ -142,6 +144,7 @@ class Faults:
         self._waiting: list[_Waiting] = []
         self.injected: Counter[str] = Counter()
         """How many faults of each kind were injected; clearing the rules leaves it."""
+        self._watchers: list[Callable[[], None]] = []
 
     @property
     def waiting(self) -> tuple[FaultRule, ...]:
@@ -153,6 +156,12 @@ class Faults:
         if len(self._waiting) + len(rules) > RULES_MAX:
             raise RuleError(f"at most {RULES_MAX} rules may wait")
         self._waiting.extend(_Waiting(rule) for rule in rules)
+        for watcher in self._watchers:
+            watcher()
+
+    def watch(self, watcher: Callable[[], None]) -> None:
+        """Call `watcher` after every addition of rules: some are about what is already there."""
+        self._watchers.append(watcher)
 
     def clear(self) -> None:
         """Forget every rule."""
@@ -175,9 +184,19 @@ class Faults:
             lambda rule: rule.kind is not Kind.DELAY_BEFORE and not rule.kind.of_streams and _about(rule, path, link_id)
         )
 
-    def take_stream(self, topic: str, *kinds: Kind) -> FaultRule | None:
-        """The fault of one of these kinds that this topic meets."""
-        return self._take(lambda rule: rule.kind in kinds and fnmatchcase(topic, rule.topic))
+    def take_stream(self, topic: str, *kinds: Kind, path: str = PRIVATE_STREAM) -> FaultRule | None:
+        """The fault of one of these kinds that this topic meets on a stream; frame_gate.py says what counts as what."""
+        if not self._waiting:
+            return None
+        # A public stream's rules must name it: there are too many frames there to be hit by chance.
+        any_path = not path.startswith(PUBLIC_STREAMS)
+        return self._take(
+            lambda rule: (
+                rule.kind in kinds
+                and fnmatchcase(topic, rule.topic)
+                and (any_path if rule.path == "*" else fnmatchcase(path, rule.path))
+            )
+        )
 
     def _take(self, matches: Callable[[FaultRule], bool]) -> FaultRule | None:
         for waiting in self._waiting:

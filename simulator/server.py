@@ -68,7 +68,7 @@ def _application(exchange: Exchange, hub: stream.Hub) -> web.Application:
     application = web.Application(middlewares=[rest.unknown_routes], client_max_size=BODY_BYTES_MAX)
     application[rest.EXCHANGE] = exchange
     application[stream.HUB] = hub
-    application.add_routes([*rest.routes(), stream.route(), *control.routes()])
+    application.add_routes([*rest.routes(), *stream.routes(), *control.routes()])
     return application
 
 
