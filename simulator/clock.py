@@ -18,7 +18,8 @@ class MarketClock:
 
     def __init__(self, *, speed: float = 1.0, wall: Callable[[], int] = wall_ms) -> None:
         self._wall = wall
-        self._speed = speed
+        self.speed = speed
+        """How many of its seconds pass in one of the wall's."""
         self._started_ms = wall()
         self._frozen_ms: int | None = None
         self.skew_ms = 0
@@ -31,7 +32,7 @@ class MarketClock:
 
     def now_ms(self) -> int:
         """The true time, Unix milliseconds."""
-        return self._started_ms + int((self._wall() - self._started_ms) * self._speed)
+        return self._started_ms + int((self._wall() - self._started_ms) * self.speed)
 
     def server_ms(self) -> int:
         """What the server's clock says, Unix milliseconds."""

@@ -129,7 +129,7 @@ class Markets(Protocol):
         ...
 
     def book(self, category: str, symbol: str, now_ms: int, levels: int) -> Ladder:
-        """At most `levels` levels a side; a deeper book begins with the same levels."""
+        """At least the best `levels` levels a side, if there are so many; a deeper book begins with the same ones."""
         ...
 
     def last_price(self, category: str, symbol: str, now_ms: int) -> Decimal:
