@@ -15,7 +15,8 @@ from collections.abc import Callable, Mapping, Sequence
 from simulator.api.keys import ENVIRONMENT, ApiKey, KeyRing
 from simulator.faults import PRIVATE_STREAM, Faults
 from simulator.frame_gate import FrameGate
-from simulator.outbox import Outbox
+from simulator.local import LocalExchange
+from simulator.outbox import GOING_AWAY, Outbox
 from simulator.sessions import Sessions
 from simulator.shapes import Json
 from simulator.stream_auth import stream_key
@@ -162,6 +163,14 @@ class PrivateHub(Sessions[PrivateSession]):
         """What the engine publishes; never raises and never waits."""
         for session in self:
             session.push(push)
+
+
+def private_hub(local: LocalExchange) -> PrivateHub:
+    """The private streams of an exchange, from now on; they end when trading restarts."""
+    hub = PrivateHub(keys=local.keys, faults=local.faults, now_ms=local.clock.server_ms, env=local.config.env)
+    local.listeners.append(hub.publish)
+    local.on_restart.append(lambda: hub.cut_all(GOING_AWAY))
+    return hub
 
 
 _LOST_CANCEL: Mapping[str, Json] = {

@@ -6,40 +6,34 @@ from typing import TypeAlias, TypeVar
 from aiohttp import web
 
 from simulator import stream
-from simulator.api.keys import ENVIRONMENT, KeyRing
-from simulator.exchange import Exchange
-from simulator.faults import PRIVATE_STREAM, Faults
-from simulator.private_stream import PrivateHub
+from simulator.faults import PRIVATE_STREAM
+from simulator.local import LocalExchange
+from simulator.outages import Part
+from simulator.private_stream import private_hub
 from simulator.sessions import Session, Sessions
 from simulator.sockets import Sockets, idle_seconds
 from simulator.trade_socket import PATH as TRADE_STREAM
-from simulator.trade_socket import Desk, TradeHub
+from simulator.trade_socket import TradeHub
 
 S = TypeVar("S", bound=Session)
 Handler: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class Streams:
-    """Every stream of one exchange."""
+    """Every stream of one exchange. Made once for it: it hears what the engine publishes from then on."""
 
-    def __init__(
-        self,
-        exchange: Exchange,
-        *,
-        desk: Desk,
-        keys: KeyRing,
-        faults: Faults,
-        now_ms: Callable[[], int],
-        env: str = ENVIRONMENT,
-    ) -> None:
-        self.sockets = Sockets()
-        self.public = stream.Hub(exchange, sockets=self.sockets, faults=faults)
-        self.private = PrivateHub(keys=keys, faults=faults, now_ms=now_ms, env=env)
-        self.trade = TradeHub(desk=desk, keys=keys, faults=faults, now_ms=now_ms, env=env)
-
-    def shut(self, seconds: float) -> None:
-        """As if the stream servers were down for so long: everyone is cut off without a word, no one is let in."""
-        self.sockets.shut(seconds)
+    def __init__(self, local: LocalExchange) -> None:
+        self.sockets = Sockets(down=lambda: local.outages.down(Part.STREAMS))
+        self.public = stream.Hub(local.exchange, sockets=self.sockets, faults=local.faults)
+        self.private = private_hub(local)
+        self.trade = TradeHub(
+            desk=local.api,
+            keys=local.keys,
+            faults=local.faults,
+            now_ms=local.clock.server_ms,
+            env=local.config.env,
+        )
+        local.outages.on_begin.append(self._outage)
 
     async def disconnect_all(self) -> None:
         """Close every socket and wait for their ends."""
@@ -50,6 +44,10 @@ class Streams:
         private = web.get(PRIVATE_STREAM, self._handler(self.private, self.private.open))
         trade = web.get(TRADE_STREAM, self._handler(self.trade, self.trade.open))
         return [*stream.routes(), private, trade]
+
+    def _outage(self, part: Part, _seconds: float) -> None:
+        if part is not Part.REST:
+            self.sockets.cut_all()
 
     def _handler(self, sessions: Sessions[S], open_session: Callable[[str], S]) -> Handler:
         async def handle(request: web.Request) -> web.StreamResponse:

@@ -8,18 +8,17 @@ import json
 import uuid
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Protocol
 
 from simulator.api.auth import check_window
 from simulator.api.keys import ENVIRONMENT, ApiKey, KeyRing
+from simulator.desk import Desk, DeskAnswer
 from simulator.faults import Faults
 from simulator.frame_gate import FrameGate
 from simulator.outbox import Outbox
 from simulator.sessions import Sessions
 from simulator.shapes import Json
 from simulator.stream_auth import stream_key
-from simulator.trading.contract import Params, TradeError
+from simulator.trading.contract import TradeError
 
 PATH = "/v5/trade"
 ENDPOINTS: Mapping[str, str] = {
@@ -32,26 +31,6 @@ REQUEST_ID_MAX = 36
 REQUEST_IDS_MAX = 10_000
 """How many request ids one connection remembers, to refuse their repetition."""
 OPERATION_MAX = 40
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeskAnswer:
-    """What became of one order request."""
-
-    code: int = 0
-    message: str = "OK"
-    result: Json = field(default_factory=dict)
-    ext: Json = field(default_factory=dict)
-    limits: Mapping[str, str] = field(default_factory=dict)
-    """The X-Bapi-Limit headers, as REST would send them."""
-
-
-class Desk(Protocol):
-    """Where orders of a known key go to."""
-
-    def enter(self, key: ApiKey, path: str, params: Params) -> DeskAnswer:
-        """Do what a POST to this path does once its signature was found right."""
-        ...
 
 
 class TradeSession:

@@ -17,12 +17,13 @@ from dataclasses import dataclass, replace
 
 from simulator.api.auth import KEY, authenticate
 from simulator.api.damage import damaged, refused
-from simulator.api.keys import KeyRing
+from simulator.api.keys import ApiKey, KeyRing
 from simulator.api.limits import AddressGuard, Allowance, LimitConfig, RateLimits
 from simulator.api.log import Entry, RequestLog
 from simulator.api.messages import Reply, Request, json_reply, page_reply
 from simulator.api.paging import PARAMETER_ERROR, page
 from simulator.api.routes import Answer, Call, Route, Trading, private_routes
+from simulator.desk import DeskAnswer
 from simulator.exchange import UNTRADED, Exchange
 from simulator.faults import FaultRule, Faults, Kind
 from simulator.rest import ENDPOINTS, ParameterError
@@ -31,6 +32,8 @@ from simulator.trading.contract import Params, TradeError
 
 ROUTE_NOT_FOUND = 10017
 RATE_LIMITED = 10006
+STREAMED = "WS"
+"""What the log has for the method of what came over the order-entry stream."""
 RATE_TEXT = "Too many visits. Exceeded the API Rate Limit."
 BANNED_PAGE = "403, access too frequent. Please try it later."
 EMPTY_BODY_PAGE = "<html><head><title>403 Forbidden</title></head><body>403 Forbidden: bad request</body></html>"
@@ -93,6 +96,16 @@ class Api:
             reply = page_reply(403, BANNED_PAGE, "text/plain")
         return self._noted(arrival.entry, reply, fault)
 
+    def enter(self, key: ApiKey, path: str, params: Params) -> DeskAnswer:
+        """What a POST to this path does once its signature was found right; for the order-entry stream."""
+        clock = self._exchange.clock
+        link_id = _link_id(params)
+        entry = self._log.open(at_ms=clock.now_ms(), method=STREAMED, path=path, link_id=link_id, key=key.key)
+        route = self._private["POST", path]
+        answer = self._admitted(route, Call(key=key, params=params, now_ms=clock.server_ms()))
+        entry.code, entry.accepted, entry.answered_ms = answer.code, answer.code == 0, entry.at_ms
+        return answer
+
     def _arrived(self, request: Request) -> _Arrival:
         params = request.fields()
         link_id = _link_id(params)
@@ -154,32 +167,45 @@ class Api:
             return self._refusal(arrival, refusal)
         if arrival.params is None:
             return self._refusal(arrival, TradeError(PARAMETER_ERROR, "Request parameter error."))
-        allowance = self._allowance(route, key.uid, arrival)
-        headers = {} if allowance is None else allowance.headers()
+        done = self._admitted(route, Call(key=key, params=arrival.params, now_ms=arrival.now_ms), forgetful=forgetful)
+        return self._reply(
+            arrival,
+            done.result,
+            code=done.code,
+            message=done.message,
+            ext=done.ext,
+            limits=done.limits,
+            accepted=done.code == 0,
+        )
+
+    def _admitted(self, route: Route, call: Call, *, forgetful: bool = False) -> DeskAnswer:
+        """A private endpoint for a key that is known: how often, whether, and then what."""
+        allowance = self._allowance(route, call)
+        limits = {} if allowance is None else allowance.headers()
         if allowance is None or not allowance.allowed:
-            return self._refusal(arrival, TradeError(RATE_LIMITED, RATE_TEXT), headers)
+            return DeskAnswer(code=RATE_LIMITED, message=RATE_TEXT, limits=limits)
         try:
-            route.check_right(key, arrival.params)
-            call = Call(key=key, params=arrival.params, now_ms=arrival.now_ms)
+            route.check_right(call.key, call.params)
             answer = _run(route, call, forgetful=forgetful)
         except TradeError as refusal:
-            return self._refusal(arrival, refusal, headers)
-        return self._reply(arrival, answer.result, ext=answer.ext, limits=headers, accepted=True)
+            return DeskAnswer(code=refusal.code, message=refusal.message, ext=refusal.ext, limits=limits)
+        return DeskAnswer(result=answer.result, ext=answer.ext, limits=limits)
 
     def _refusal(self, arrival: _Arrival, refusal: TradeError, limits: Mapping[str, str] | None = None) -> Reply:
         return self._reply(arrival, {}, code=refusal.code, message=refusal.message, ext=refusal.ext, limits=limits)
 
-    def _allowance(self, route: Route, uid: int, arrival: _Arrival) -> Allowance | None:
+    def _allowance(self, route: Route, call: Call) -> Allowance | None:
         """What the endpoint's limit says; None when the exchange as a whole is asked too often."""
-        params = arrival.params or {}
-        category = params.get("category")
+        category = call.params.get("category")
         limit = self._limits.per_second.get(route.path, route.limit(category))
         if not self._limits.enabled:
-            return Allowance(limit=limit, left=limit - 1, reset_ms=arrival.now_ms, allowed=True)
+            return Allowance(limit=limit, left=limit - 1, reset_ms=call.now_ms, allowed=True)
         clock, system = self._exchange.clock, self._limits.system_per_second
         if system is not None and not self._rates.take("system", system, 1, clock.now_ms()).allowed:
             return None
-        taken = self._rates.take((uid, route.path, str(category)[:10]), limit, route.weight(params), clock.now_ms())
+        taken = self._rates.take(
+            (call.key.uid, route.path, str(category)[:10]), limit, route.weight(call.params), clock.now_ms()
+        )
         return replace(taken, reset_ms=taken.reset_ms + clock.skew_ms)
 
     def _reply(
