@@ -28,6 +28,7 @@ from simulator.market import Market
 from simulator.outages import SECONDS_MAX, Part
 from simulator.shapes import Json
 from simulator.stream import HUB
+from simulator.streams import STREAMS
 
 PRICE_FACTOR_MIN, PRICE_FACTOR_MAX = 0.01, 100.0
 DEPTH_FACTOR_MAX = 1_000.0
@@ -101,7 +102,7 @@ async def _depth(request: web.Request, fields: Fields) -> None:
 
 async def _disconnect(request: web.Request, fields: Fields) -> None:
     fields.end()
-    await request.app[HUB].disconnect_all()
+    await request.app[STREAMS].disconnect_all()
 
 
 async def _restart(request: web.Request, fields: Fields) -> None:

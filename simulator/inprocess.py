@@ -5,9 +5,11 @@
     session = requests.Session()                    # of pybit: HTTP(...).client
     session.mount("http://", LocalTransport(local, advance=scheduler.advance))
 
-A request takes its time on the caller's clock: LocalTransport calls `advance(ms)` where a socket would wait, and what is
-due meanwhile (the match, the push, the arrival of a request that was held up) runs at its time. With another clock, give
-LocalExchange a Scheduler that is driven by it, and `advance` that moves it so far and runs what is due, in order.
+A request takes its time on the caller's clock: LocalTransport calls `advance(ms)` where a socket would wait, and what
+is due meanwhile (the match, the push, the arrival of a request that was held up) runs at its time. With another clock,
+give LocalExchange a Scheduler that is driven by it, and `advance` that moves it so far and runs what is due, in order.
+
+Private streams: private_stream.private_hub(local) makes sessions that are fed and heard as texts.
 """
 
 import io
@@ -54,7 +56,7 @@ class LocalTransport(BaseAdapter):
         self._back_ms = latency_ms - self._there_ms
         self._remote = remote
 
-    def send(
+    def send(  # noqa: PLR0917 - the signature is that of BaseAdapter
         self,
         request: requests.PreparedRequest,
         stream: bool = False,

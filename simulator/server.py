@@ -14,7 +14,7 @@ from simulator.clock import MarketClock
 from simulator.listener import Listener
 from simulator.local import ExchangeConfig, LocalExchange
 from simulator.outages import Part
-from simulator.streams import Streams
+from simulator.streams import STREAMS, Streams
 from simulator.timetable import LoopScheduler
 
 SHUTDOWN_SECONDS = 1.0
@@ -57,14 +57,7 @@ async def serving(config: ServerConfig) -> AsyncIterator[Serving]:
     """As `running`, with the exchange at hand."""
     scheduler = LoopScheduler(MarketClock(speed=config.speed), asyncio.get_running_loop())
     local = LocalExchange(config, scheduler)
-    streams = Streams(
-        local.exchange,
-        desk=local.api,
-        keys=local.keys,
-        faults=local.faults,
-        now_ms=local.clock.server_ms,
-        env=config.env,
-    )
+    streams = Streams(local)
     runner = web.AppRunner(_application(local, streams), access_log=None, shutdown_timeout=SHUTDOWN_SECONDS)
     await runner.setup()
     listener = Listener(runner, config.host, config.port)
@@ -98,6 +91,7 @@ def _application(local: LocalExchange, streams: Streams) -> web.Application:
     application = web.Application(client_max_size=BODY_BYTES_MAX)
     application[front.LOCAL] = local
     application[stream.HUB] = streams.public
+    application[STREAMS] = streams
     # Streams stand before the REST door, which takes every path that is left.
     application.add_routes([*streams.routes(), *control.routes(), *control_trading.routes(), *front.routes()])
     return application
