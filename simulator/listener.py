@@ -46,8 +46,7 @@ class Listener:
         if self._site is not None:
             await self._site.stop()
         self._cut()
-        loop = asyncio.get_running_loop()
-        while (left := self._back_at - loop.time()) > 0:
+        while (left := self._back_at - asyncio.get_running_loop().time()) > 0:  # noqa: ASYNC110 - the end may move
             await asyncio.sleep(left)
         await self.open()
 

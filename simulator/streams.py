@@ -59,3 +59,6 @@ class Streams:
                 sessions.forget(session)
 
         return handle
+
+
+STREAMS = web.AppKey("streams", Streams)

@@ -215,7 +215,7 @@ class Api:
         *,
         code: int = 0,
         message: str = "OK",
-        ext: Json | None = None,
+        ext: Json = None,
         status: int = 200,
         limits: Mapping[str, str] | None = None,
         accepted: bool = False,

@@ -33,7 +33,7 @@ class Scheduler(Protocol):
 class TradeError(Exception):
     """A refusal with Bybit's retCode and retMsg; `ext` is retExtInfo."""
 
-    def __init__(self, code: int, message: str, ext: Json | None = None) -> None:
+    def __init__(self, code: int, message: str, ext: Json = None) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
