@@ -26,6 +26,8 @@ INTERVALS: Mapping[str, int] = {
 }
 """Bybit's kline intervals that are served, in minutes."""
 CATEGORIES = ("linear", "spot")
+UNTRADED = ("inverse", "option")
+"""Bybit's other categories, in which nothing is listed here."""
 DAY_HOLD_MS = 5_000
 """How long the 24-hour figures are reused."""
 

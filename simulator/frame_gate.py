@@ -69,19 +69,24 @@ class FrameGate:
 
     def push(self, topic: str, frame: str) -> None:
         """Put a frame of a topic into the outbox, or what the rules make of it."""
+        for passed in self.passed(topic, frame):
+            self._outbox.put(passed)
+
+    def passed(self, topic: str, frame: str) -> list[str]:
+        """What goes out in the place of a frame of a topic: nothing, the frame, or more than it."""
         self.look(topic)
         if self.line is not Line.OPEN:
-            return
+            return []
         lost = (Kind.WS_GAP, Kind.WS_MISSED_FILLS) if topic.startswith("execution") else (Kind.WS_GAP,)
         if self._faults.take_stream(topic, *lost, path=self._path):
-            return
+            return []
         frames = [frame]
         if self._faults.take_stream(topic, Kind.WS_DUPLICATE, path=self._path):
             frames.append(frame)
         if self._faults.take_stream(topic, Kind.WS_REORDER, path=self._path):
             self._held += frames
-            return
-        self._put([*frames, *self._release()])
+            return []
+        return [*frames, *self._release()]
 
     def answered(self, frames: Sequence[str]) -> list[str]:
         """What of the answers to the client goes out, with what was held back behind them."""
@@ -90,10 +95,6 @@ class FrameGate:
     def _release(self) -> list[str]:
         held, self._held = self._held, []
         return held
-
-    def _put(self, frames: Sequence[str]) -> None:
-        for frame in frames:
-            self._outbox.put(frame)
 
     def _silence(self, line: Line) -> None:
         self.line = line

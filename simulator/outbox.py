@@ -5,6 +5,8 @@ from collections.abc import Callable
 
 FRAMES_MAX = 1_000
 """Unsent frames of one connection; a reader slower than that is cut off."""
+GOING_AWAY = 1001
+"""The close code of a server that stops or restarts."""
 ABORT = 1006
 """Not a close code that is ever sent: the connection is to end without a word, as after a failure of the network."""
 TOO_SLOW = ABORT

@@ -15,7 +15,9 @@ from collections.abc import Callable, Mapping, Sequence
 from simulator.api.keys import ENVIRONMENT, ApiKey, KeyRing
 from simulator.faults import PRIVATE_STREAM, Faults
 from simulator.frame_gate import FrameGate
-from simulator.outbox import Outbox
+from simulator.local import LocalExchange
+from simulator.outbox import GOING_AWAY, Outbox
+from simulator.sessions import Sessions
 from simulator.shapes import Json
 from simulator.stream_auth import stream_key
 from simulator.trading.contract import Push, TradeError
@@ -132,50 +134,43 @@ class PrivateSession:
 
     def _pong(self, request_id: str) -> dict[str, Json]:
         pong: dict[str, Json] = {"op": "pong", "args": [str(self._now_ms())], "conn_id": self.conn_id}
-        return pong | ({"req_id": request_id} if request_id else {})
+        named: dict[str, Json] = {"req_id": request_id} if request_id else {}
+        return named | pong
 
     def _ack(self, operation: str, request_id: str, fault: str) -> dict[str, Json]:
         named: dict[str, Json] = {"req_id": request_id} if request_id else {}
-        return {"success": not fault, "ret_msg": fault, "op": operation, "conn_id": self.conn_id} | named
+        ack: dict[str, Json] = {"success": not fault, "ret_msg": fault, "op": operation, "conn_id": self.conn_id}
+        return ack | named
 
 
-class PrivateHub:
+class PrivateHub(Sessions[PrivateSession]):
     """All private sessions: what the engine publishes reaches each that is of the account."""
 
     def __init__(self, *, keys: KeyRing, faults: Faults, now_ms: Callable[[], int], env: str = ENVIRONMENT) -> None:
+        super().__init__(faults)
         self._keys = keys
         self._faults = faults
         self._now_ms = now_ms
         self._env = env
-        self._sessions: list[PrivateSession] = []
-        faults.watch(self.obey_faults)
 
     def open(self, remote: str = "127.0.0.1") -> PrivateSession:
         """A new client's session, until `forget`."""
-        session = PrivateSession(
-            keys=self._keys, faults=self._faults, now_ms=self._now_ms, remote=remote, env=self._env
+        return self.keep(
+            PrivateSession(keys=self._keys, faults=self._faults, now_ms=self._now_ms, remote=remote, env=self._env)
         )
-        self._sessions.append(session)
-        return session
-
-    def forget(self, session: PrivateSession) -> None:
-        """A client that is gone."""
-        self._sessions.remove(session)
 
     def publish(self, push: Push) -> None:
         """What the engine publishes; never raises and never waits."""
-        for session in list(self._sessions):
+        for session in self:
             session.push(push)
 
-    def cut_all(self, code: int) -> None:
-        """Wish an end to every session, with a close code or by outbox.ABORT."""
-        for session in self._sessions:
-            session.outbox.close(code)
 
-    def obey_faults(self) -> None:
-        """Let rules that end or silence connections find those that are open."""
-        for session in self._sessions:
-            session.gate.look()
+def private_hub(local: LocalExchange) -> PrivateHub:
+    """The private streams of an exchange, from now on; they end when trading restarts."""
+    hub = PrivateHub(keys=local.keys, faults=local.faults, now_ms=local.clock.server_ms, env=local.config.env)
+    local.listeners.append(hub.publish)
+    local.on_restart.append(lambda: hub.cut_all(GOING_AWAY))
+    return hub
 
 
 _LOST_CANCEL: Mapping[str, Json] = {

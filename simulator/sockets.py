@@ -8,12 +8,12 @@ import contextlib
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import Protocol
 
 from aiohttp import WSCloseCode, WSMsgType, web
 
-from simulator.frame_gate import FrameGate, Line
+from simulator.frame_gate import Line
 from simulator.outbox import ABORT, Outbox
+from simulator.sessions import Session
 
 CONNECTIONS_MAX = 200
 """Open at one time, of all kinds."""
@@ -31,31 +31,29 @@ CLOSE_SECONDS = 1.0
 """How long a client may take to answer a close."""
 
 
-class Session(Protocol):
-    """One client's conversation."""
-
-    outbox: Outbox
-    gate: FrameGate
-
-    def receive(self, text: str) -> list[str]:
-        """What the client says, and the answers to it."""
-        ...
-
-
 class Sockets:
     """Every open WebSocket of the server, and the door that lets them in."""
 
-    def __init__(self, *, opens_max: int = OPENS_MAX, seconds: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        *,
+        opens_max: int = OPENS_MAX,
+        seconds: Callable[[], float] = time.monotonic,
+        down: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """While `down`, whoever comes is cut off without an answer."""
         self._opens_max = opens_max
+        self._down = down
         self._seconds = seconds
         self._opened: dict[str, deque[float]] = {}
-        self._shut_until = 0.0
         self._open: dict[Session, asyncio.Event] = {}
 
     async def serve(
         self, request: web.Request, session: Session, *, idle_seconds: float = IDLE_SECONDS
     ) -> web.StreamResponse:
         """One client from handshake to end; an HTTP refusal is raised."""
+        if self._down():
+            return _hung_up(request)
         self._admit(request.remote or "")
         # Pings are answered here and not by aiohttp: a connection that is stalled on purpose answers none.
         socket = web.WebSocketResponse(
@@ -71,9 +69,8 @@ class Sockets:
             ended.set()
         return socket
 
-    def shut(self, seconds: float) -> None:
-        """Cut everyone off without a word, and let no one in for so long."""
-        self._shut_until = self._seconds() + seconds
+    def cut_all(self) -> None:
+        """Cut everyone off without a word."""
         for session in self._open:
             session.outbox.close(ABORT)
 
@@ -87,8 +84,8 @@ class Sockets:
     def _admit(self, remote: str) -> None:
         """Count a connection, or raise the HTTP refusal of it."""
         now = self._seconds()
-        if now < self._shut_until or len(self._open) >= CONNECTIONS_MAX:
-            raise web.HTTPServiceUnavailable(text="no connections now")
+        if len(self._open) >= CONNECTIONS_MAX:
+            raise web.HTTPServiceUnavailable(text=f"more than {CONNECTIONS_MAX} connections are open")
         if remote not in self._opened and len(self._opened) >= ADDRESSES_MAX:
             del self._opened[next(iter(self._opened))]
         opened = self._opened.setdefault(remote, deque())
@@ -111,6 +108,13 @@ def idle_seconds(request: web.Request) -> float:
     if not IDLE_SECONDS_MIN <= seconds <= IDLE_SECONDS:
         raise web.HTTPBadRequest(text=f"max_active_time must be {IDLE_SECONDS_MIN:.0f}s to {IDLE_SECONDS:.0f}s")
     return seconds
+
+
+def _hung_up(request: web.Request) -> web.StreamResponse:
+    """End the connection without a word; the response is only what the framework wants to hold."""
+    if request.transport is not None:
+        request.transport.abort()
+    return web.Response()
 
 
 async def _converse(request: web.Request, socket: web.WebSocketResponse, session: Session, idle_seconds: float) -> None:

@@ -15,6 +15,7 @@ from simulator.faults import PUBLIC_STREAMS, Faults
 from simulator.feeds import BookFeed, Feed, feed_for
 from simulator.frame_gate import FrameGate
 from simulator.outbox import Outbox
+from simulator.sessions import Sessions
 from simulator.shapes import Json
 from simulator.sockets import Sockets
 
@@ -90,16 +91,15 @@ class _Topic:
     readers: set[PublicSession] = field(default_factory=set)
 
 
-class Hub:
+class Hub(Sessions[PublicSession]):
     """All public connections and the topics that someone listens to."""
 
-    def __init__(self, exchange: Exchange, sockets: Sockets | None = None, faults: Faults | None = None) -> None:
+    def __init__(self, exchange: Exchange, *, sockets: Sockets, faults: Faults) -> None:
         self._exchange = exchange
-        self._sockets = sockets or Sockets()
-        self._faults = faults or Faults()
+        self._sockets = sockets
+        self._faults = faults
+        super().__init__(faults)
         self._topics: dict[tuple[str, str], _Topic] = {}
-        self._sessions: set[PublicSession] = set()
-        self._faults.watch(self.obey_faults)
 
     async def publish(self) -> None:
         """Push what is due, for ever; once more when the market freezes, and then nothing until it goes on."""
@@ -115,12 +115,11 @@ class Hub:
 
     async def serve(self, request: web.Request, category: str) -> web.StreamResponse:
         """One client from handshake to close."""
-        session = PublicSession(self, category, self._faults)
-        self._sessions.add(session)
+        session = self.keep(PublicSession(self, category, self._faults))
         try:
             return await self._sockets.serve(request, session)
         finally:
-            self._sessions.discard(session)
+            self.forget(session)
             self.leave(session, set(session.topics))
 
     async def disconnect_all(self) -> None:
@@ -160,11 +159,6 @@ class Hub:
             topic.readers.discard(session)
             if not topic.readers:
                 del self._topics[session.category, name]
-
-    def obey_faults(self) -> None:
-        """Let rules that end or silence connections find those that are open."""
-        for session in self._sessions:
-            session.gate.look()
 
     def _open(self, category: str, name: str, at_ms: int) -> _Topic:
         feed = feed_for(name, self._exchange, at_ms, category)

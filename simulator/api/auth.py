@@ -36,7 +36,7 @@ def authenticate(request: Request, keys: KeyRing, *, env: str, now_ms: int) -> A
     if key.expires_ms is not None and now_ms >= key.expires_ms:
         raise TradeError(33004, "Your api key has expired.")
     window = given.get(WINDOW, "")
-    _check_window(sent_at, window, now_ms)
+    check_window(sent_at, window, now_ms)
     origin = f"{sent_at}{name}{window}".encode() + request.signed
     if not same(sign, signature(key.secret, origin)):
         raise TradeError(10004, f"error sign! origin_string[{origin.decode('utf-8', 'replace')}]")
@@ -45,7 +45,8 @@ def authenticate(request: Request, keys: KeyRing, *, env: str, now_ms: int) -> A
     return key
 
 
-def _check_window(sent_at: str, window: str, now_ms: int) -> None:
+def check_window(sent_at: str, window: str, now_ms: int) -> None:
+    """TradeError 10002 when a request of this time may not be carried out now; an empty `window` is the usual one."""
     sent_ms, window_ms = _milliseconds(sent_at), _milliseconds(window or str(RECV_WINDOW_MS))
     if sent_ms is None or window_ms is None or not now_ms - window_ms <= sent_ms < now_ms + FUTURE_MS:
         raise TradeError(

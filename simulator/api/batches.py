@@ -9,9 +9,7 @@ BATCH_MAX = {"linear": 20, "spot": 10}
 """Orders in one request."""
 
 
-def create_batch(
-    create: Callable[[int, Params], Json], uid: int, params: Params, now_ms: int
-) -> tuple[Json, Json]:
+def create_batch(create: Callable[[int, Params], Json], uid: int, params: Params, now_ms: int) -> tuple[Json, Json]:
     """`result` and `retExtInfo`, row by row in the order of the request; TradeError when it is no batch at all."""
     category, orders = params.get("category"), params.get("request")
     if not isinstance(category, str) or category not in BATCH_MAX:

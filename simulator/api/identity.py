@@ -74,7 +74,7 @@ def _others(key: ApiKey) -> list[str]:
 
 
 def _expiry(key: ApiKey, now_ms: int) -> tuple[int, str]:
-    """deadlineDay and expiredAt; a key bound to an address has -2 and the epoch, unless it was given an end."""
+    """The days left and the end; a key bound to an address has -2 and the epoch, unless it was given an end."""
     if key.expires_ms is None and ANY_ADDRESS not in key.ips:
         return -2, NEVER
     expires_ms = key.expires_ms if key.expires_ms is not None else now_ms + UNBOUND_DAYS * DAY_MS

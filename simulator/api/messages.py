@@ -74,13 +74,19 @@ def json_reply(
     trace: str,
     code: int = 0,
     message: str = "OK",
-    ext: Json | None = None,
+    ext: Json = None,
     status: int = 200,
     limits: Mapping[str, str] | None = None,
     accepted: bool = False,
 ) -> Reply:
     """An answer in Bybit's envelope, with Bybit's headers."""
-    body = {"retCode": code, "retMsg": message, "result": result, "retExtInfo": ext or {}, "time": now_ms}
+    body = {
+        "retCode": code,
+        "retMsg": message,
+        "result": result,
+        "retExtInfo": {} if ext is None else ext,
+        "time": now_ms,
+    }
     headers = {
         "Content-Type": JSON_TYPE,
         "Server": SERVER,

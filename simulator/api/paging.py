@@ -19,8 +19,6 @@ PARAMETER_ERROR = 10001
 _CURSOR = re.compile(r"page_token=([0-9]{1,15}):([A-Za-z0-9_-]{1,64})&q=([0-9a-f]{12})&", re.ASCII)
 _NOT_THE_LISTING = {"cursor", "limit"}
 
-Row = Mapping[str, Json]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Paging:
@@ -38,11 +36,11 @@ class Paging:
 class Page:
     """Some rows, and the cursor of those behind them; empty at the end."""
 
-    rows: Sequence[Row]
+    rows: Sequence[Json]
     cursor: str
 
 
-def page(rows: Sequence[Row], paging: Paging, query: Mapping[str, object], *, listing: str) -> Page:
+def page(rows: Sequence[Json], paging: Paging, query: Mapping[str, object], *, listing: str) -> Page:
     """The page that the query's `limit` and `cursor` ask for; `listing` names endpoint and account.
 
     Raises TradeError (10001) for a limit out of range and for a wrong cursor.
@@ -54,7 +52,9 @@ def page(rows: Sequence[Row], paging: Paging, query: Mapping[str, object], *, li
     if not shown or first + limit >= len(rows):
         return Page(rows=shown, cursor="")
     last = shown[-1]
-    return Page(rows=shown, cursor=quote(f"page_token={_time(last, paging)}:{_name(last, paging)}&q={digest}&", safe=""))
+    return Page(
+        rows=shown, cursor=quote(f"page_token={_time(last, paging)}:{_name(last, paging)}&q={digest}&", safe="")
+    )
 
 
 def _limit(query: Mapping[str, object], paging: Paging) -> int:
@@ -64,7 +64,7 @@ def _limit(query: Mapping[str, object], paging: Paging) -> int:
     return int(text)
 
 
-def _first(rows: Sequence[Row], paging: Paging, cursor: object, digest: str) -> int:
+def _first(rows: Sequence[Json], paging: Paging, cursor: object, digest: str) -> int:
     """The place of the first row behind the cursor."""
     if cursor is None or cursor == "":
         return 0
@@ -83,9 +83,13 @@ def _digest(listing: str, query: Mapping[str, object]) -> str:
     return hashlib.sha256(repr((listing, fixed)).encode("utf-8", "replace")).hexdigest()[:12]
 
 
-def _time(row: Row, paging: Paging) -> int:
-    return int(str(row.get(paging.time_field) or 0))
+def _time(row: Json, paging: Paging) -> int:
+    return int(_text(row, paging.time_field) or 0)
 
 
-def _name(row: Row, paging: Paging) -> str:
-    return "-".join(str(row.get(name, "")) for name in paging.id_fields)
+def _name(row: Json, paging: Paging) -> str:
+    return "-".join(_text(row, name) for name in paging.id_fields)
+
+
+def _text(row: Json, name: str) -> str:
+    return str(row.get(name, "")) if isinstance(row, Mapping) else ""

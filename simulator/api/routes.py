@@ -15,9 +15,6 @@ from simulator.api.paging import Paging
 from simulator.shapes import Json
 from simulator.trading.contract import Params, TradeError
 
-UNTRADED = ("inverse", "option")
-"""Categories in which nothing is listed: their listings are empty."""
-
 
 class Trading(Protocol):
     """The trading engine, as the REST side uses it: one method for each endpoint, TradeError for a refusal."""
@@ -27,13 +24,13 @@ class Trading(Protocol):
     def cancel_order(self, uid: int, params: Params) -> Json: ...  # noqa: D102
     def cancel_all(self, uid: int, params: Params) -> Json: ...  # noqa: D102
     def pre_check(self, uid: int, params: Params) -> Json: ...  # noqa: D102
-    def realtime_orders(self, uid: int, params: Params) -> list[Json]: ...  # noqa: D102
-    def order_history(self, uid: int, params: Params) -> list[Json]: ...  # noqa: D102
-    def executions(self, uid: int, params: Params) -> list[Json]: ...  # noqa: D102
-    def positions(self, uid: int, params: Params) -> list[Json]: ...  # noqa: D102
+    def realtime_orders(self, uid: int, params: Params) -> Sequence[Json]: ...  # noqa: D102
+    def order_history(self, uid: int, params: Params) -> Sequence[Json]: ...  # noqa: D102
+    def executions(self, uid: int, params: Params) -> Sequence[Json]: ...  # noqa: D102
+    def positions(self, uid: int, params: Params) -> Sequence[Json]: ...  # noqa: D102
     def wallet_balance(self, uid: int, params: Params) -> Json: ...  # noqa: D102
     def account_info(self, uid: int, params: Params) -> Json: ...  # noqa: D102
-    def fee_rates(self, uid: int, params: Params) -> list[Json]: ...  # noqa: D102
+    def fee_rates(self, uid: int, params: Params) -> Json: ...  # noqa: D102
     def set_leverage(self, uid: int, params: Params) -> Json: ...  # noqa: D102
     def switch_mode(self, uid: int, params: Params) -> Json: ...  # noqa: D102
     def restart(self) -> None: ...  # noqa: D102
@@ -74,7 +71,7 @@ class Route:
     """One number, or one for each category; a category that is not named has that of linear."""
     right: Right = Right.ANY
     run: Callable[[Call], Answer] | None = None
-    rows: Callable[[int, Params], list[Json]] | None = None
+    rows: Callable[[int, Params], Sequence[Json]] | None = None
     paging: Paging | None = None
     batch: bool = False
     """Each order of its `request` counts against the limit."""
@@ -160,9 +157,6 @@ def _list_routes(trading: Trading) -> list[Route]:
 
 
 def _account_routes(trading: Trading, coins: Sequence[str]) -> list[Route]:
-    def fees(call: Call) -> Answer:
-        return Answer(result={"list": trading.fee_rates(call.key.uid, call.params)})
-
     def key_info(call: Call) -> Answer:
         return Answer(result=identity.key_info(call.key, call.now_ms))
 
@@ -172,7 +166,7 @@ def _account_routes(trading: Trading, coins: Sequence[str]) -> list[Route]:
     return [
         Route(method="GET", path="/v5/account/wallet-balance", per_second=50, run=_asks(trading.wallet_balance)),
         Route(method="GET", path="/v5/account/info", per_second=50, run=_asks(trading.account_info)),
-        Route(method="GET", path="/v5/account/fee-rate", per_second=5, run=fees),
+        Route(method="GET", path="/v5/account/fee-rate", per_second=5, run=_asks(trading.fee_rates)),
         Route(method="GET", path="/v5/user/query-api", per_second=10, run=key_info),
         Route(method="GET", path="/v5/asset/coin/query-info", per_second=5, run=coin_info),
         Route(
