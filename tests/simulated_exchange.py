@@ -56,15 +56,17 @@ class Bench:
         raw = body if isinstance(body, bytes) else json.dumps(body).encode()
         return self.send("POST", path, b"", raw, **signing)
 
-    def send(
+    def send(self, method: str, path: str, query: bytes, body: bytes, **options: Any) -> Reply:
+        return self.local.api.handle(self.request(method, path, query, body, **options))
+
+    def request(
         self, method: str, path: str, query: bytes, body: bytes, *, remote: str = "127.0.0.1", headers: Any = None,
         offset_ms: int = 0, **signing: Any,
-    ) -> Reply:  # fmt: skip
+    ) -> Request:  # fmt: skip
         payload = query if method == "GET" else body
         if headers is None:
             headers = sign(payload, self.scheduler.now_ms() + offset_ms, **signing)
-        request = Request(method=method, path=path, raw_query=query, headers=headers, body=body, remote=remote)
-        return self.local.api.handle(request)
+        return Request(method=method, path=path, raw_query=query, headers=headers, body=body, remote=remote)
 
 
 def told(reply: Reply) -> dict[str, Any]:
