@@ -63,6 +63,7 @@ def test_every_import_contract_fails_when_it_is_broken(copy):
             "gateway/guard.py",
             "from trading.v1 import risk_pb2",
         ),
+        "gateway: one file knows pybit": ("gateway/adapters/venue_bybit/venue.py", "import pybit"),
         "gateway, inference and simulator share the contract and nothing else": (
             "gateway/health.py",
             "import simulator.process",
