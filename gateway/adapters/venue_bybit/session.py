@@ -55,9 +55,10 @@ CALL_MS = 8000
 """The time limit of a call that names none."""
 ANSWER_BYTES_MAX = 1 << 20
 """A page of 100 executions is 60 KB."""
-SIGNED_MAX = 10_000
+SIGNED_MAX = 1000
 SIGNED_KEPT_MS = 3_600_000
-"""When an order was signed is remembered at least so long: far beyond the moment at which its absence is proven."""
+"""When an order was signed is remembered at least so long: far beyond the moment at which its absence is proven.
+At ten orders a second that is 36,000 orders; when there are fewer than SIGNED_MAX, they are kept for longer."""
 
 _LOST = (
     requests.RequestException,
