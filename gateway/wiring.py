@@ -212,6 +212,7 @@ def _market(settings: Settings, clock: SystemClock) -> BybitMarket:
         symbols=settings.symbols,
         clock=clock,
         bar_minutes=settings.bar_minutes,
+        price_age_ms_max=settings.price_age_ms_max,
     )
 
 
