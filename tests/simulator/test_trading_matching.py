@@ -25,7 +25,7 @@ def test_a_market_order_walks_the_book_in_several_executions():
     order = world.filled(qty="2.5")
     assert (order.status, order.filled_qty) == ("Filled", Decimal("2.5"))
     assert prices(world) == [("60001", "1"), ("60010", "1.5")]
-    assert order.filled_value == Decimal("150016")
+    assert order.filled_value == Decimal(150016)
 
 
 def test_a_market_order_is_an_immediate_limit_order_one_percent_from_the_last_price():
