@@ -11,6 +11,7 @@ from simulator.api.api import Api
 from simulator.api.keys import ENVIRONMENT, ApiKey, KeyRing, default_keys
 from simulator.api.limits import LimitConfig
 from simulator.api.log import RequestLog
+from simulator.api.routes import Trading
 from simulator.clock import MarketClock
 from simulator.exchange import Exchange
 from simulator.faults import FaultRule, Faults
@@ -72,7 +73,7 @@ class LocalExchange:
             lags=config.lags,
         )
         self._uids: set[int] = set()
-        self.api = self._api()
+        self.api = self.api_for(self.engine)
         for account in config.accounts:
             self.add_account(account)
         for key in config.keys:
@@ -102,11 +103,12 @@ class LocalExchange:
         for told in self.on_restart:
             told()
 
-    def _api(self) -> Api:
+    def api_for(self, trading: Trading) -> Api:
+        """The REST side in front of a trading engine: the exchange's own, or one to measure or test with."""
         coins = dict.fromkeys(["USDT", *(market.instrument.base_coin for market in self.exchange.markets.values())])
         return Api(
             exchange=self.exchange,
-            trading=self.engine,
+            trading=trading,
             keys=self.keys,
             faults=self.faults,
             log=self.log,

@@ -123,8 +123,8 @@ class Queries:
             "updatedTime": str(account.created_ms),
         }
 
-    def fee_rates(self, account: Account, params: Params) -> Json:
-        """The result of account/fee-rate."""
+    def fee_rates(self, account: Account, params: Params) -> list[Json]:
+        """The rates of one symbol or of all."""
         category, symbol = read.category(params), read.text(params, "symbol", "")
         config = account.config
         maker, taker = (
@@ -133,12 +133,11 @@ class Queries:
         names = self._core.markets.symbols(category)
         if symbol and symbol not in names and category in CATEGORIES:
             raise TradeError(PARAMETER_ERROR, "Not supported symbols")
-        rows: list[Json] = [
+        return [
             {"symbol": name, "baseCoin": "", "takerFeeRate": plain(taker), "makerFeeRate": plain(maker)}
             for name in names
             if symbol in {"", name}
         ]
-        return {"category": category, "list": rows}
 
     def _kept(self, account: Account, category: str, params: Params) -> Iterator[tuple[Order, OrderState]]:
         """The order of an id, while order/realtime has it."""
