@@ -20,6 +20,7 @@ from gateway.core.facts import Policy
 from gateway.core.ledger import Ledger
 from gateway.core.model import OrderKey
 from gateway.decision_path import DecisionPath
+from gateway.equity import PaperEquity
 from gateway.guard import RiskGuard
 from gateway.health import Health
 from gateway.live_features import LiveFeatures
@@ -35,6 +36,9 @@ log = structlog.get_logger()
 
 GARBAGE_THRESHOLD = 20_000
 """New objects between two collections; Python's own 700 collects several times in one batch."""
+
+RECONCILE_SECONDS = 5.0
+"""How often open paper orders are looked at."""
 
 MARKET_WAIT_SECONDS = 2.0
 """How long a start with open orders waits for prices before it serves."""
@@ -55,10 +59,14 @@ class Gateway:
         self._guard = RiskGuard(
             account=self._account,
             journal=self._journal,
-            market=self._market,
+            equity=PaperEquity(
+                account=self._account,
+                market=self._market,
+                clock=self._clock,
+                price_age_ms_max=settings.price_age_ms_max,
+            ),
             clock=self._clock,
             drawdown_max=settings.max_drawdown_pct,
-            price_age_ms_max=settings.price_age_ms_max,
         )
         venue = PaperVenue(market=self._market, fee_bps=settings.paper_fee_bps)
         self._path = self._order_path(venue)
@@ -66,10 +74,13 @@ class Gateway:
             account=self._account,
             path=self._path,
             guard=self._guard,
+            journal=self._journal,
             venue=venue,
             market=self._market,
             clock=self._clock,
+            interval_seconds=RECONCILE_SECONDS,
             order_age_ms_max=settings.order_age_seconds_max * 1000,
+            decision_age_ms_max=settings.decision_age_seconds_max * 1000,
         )
         self._maturing = Maturing(
             calibration=self._calibration, market=self._market, model=self._model, clock=self._clock
@@ -100,6 +111,7 @@ class Gateway:
         facts = LocalFacts(
             account=self._account,
             guard=self._guard,
+            venue=venue,
             market=self._market,
             calibration=self._calibration,
             journal=self._journal,
@@ -134,6 +146,7 @@ class Gateway:
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
         await self._journal.start()
         try:
+            await self._journal.claim(self._account.name)
             await self._market.start()
             await self._recover()
             await self._serve(stop)

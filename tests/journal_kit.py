@@ -10,6 +10,7 @@ from builders import BTC, NOW_MS, an_order
 from gateway.adapters.journal_sqlite import SqliteJournal
 from gateway.core.model import (
     Adjustment,
+    Evidence,
     Failure,
     Fill,
     OrderKey,
@@ -47,6 +48,7 @@ def a_record(key: str = "key-1", symbol: str = BTC, **changes: Any) -> OrderReco
 
 def a_filled(key: str = "key-1", symbol: str = BTC, **changes: Any) -> OrderRecord:
     values: dict[str, Any] = {"state": OrderState.FILLED, "fills": (FILL,), "updated_ms": NOW_MS + 5}
+    values["evidence"] = Evidence.PAPER
     return a_record(key, symbol, **values | changes)
 
 
@@ -62,6 +64,7 @@ def a_change(**changes: Any) -> RiskChange:
         "to_state": RiskState.HALTED,
         "halted": True,
         "locked": False,
+        "reducing": False,
         "actor": "ada",
         "reason": "drill",
         "equity_usd": Decimal("99000.5"),

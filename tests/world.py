@@ -9,6 +9,7 @@ from gateway.account import Account
 from gateway.adapters.facts import LocalFacts
 from gateway.core.ledger import Ledger
 from gateway.decision_path import DecisionPath
+from gateway.equity import PaperEquity
 from gateway.guard import RiskGuard
 from gateway.live_features import LiveFeatures
 from gateway.order_path import OrderPath
@@ -35,15 +36,15 @@ class World:
         self.guard = RiskGuard(
             account=self.account,
             journal=self.journal,
-            market=self.market,
+            equity=self.equity(),
             clock=self.clock,
             drawdown_max=self.policy.drawdown_max,
-            price_age_ms_max=self.policy.price_age_ms_max,
         )
         self.guard.load()
         facts = LocalFacts(
             account=self.account,
             guard=self.guard,
+            venue=self.venue,
             market=self.market,
             calibration=self.calibration,
             journal=self.journal,
@@ -62,10 +63,21 @@ class World:
             account=self.account,
             path=self.path,
             guard=self.guard,
+            journal=self.journal,
             venue=self.venue,
             market=self.market,
             clock=self.clock,
+            interval_seconds=5.0,
             order_age_ms_max=15_000,
+            decision_age_ms_max=self.policy.decision_age_ms_max,
+        )
+
+    def equity(self):
+        return PaperEquity(
+            account=self.account,
+            market=self.market,
+            clock=self.clock,
+            price_age_ms_max=self.policy.price_age_ms_max,
         )
 
     def decisions(self, model):

@@ -391,6 +391,8 @@ class RiskChange:
     """Whether an operator's halt stands after the move."""
     locked: bool
     """Whether the drawdown lock stands after the move."""
+    reducing: bool
+    """Whether only reduce-only orders pass after the move, since the account differed from the journal."""
     actor: str
     reason: str
     equity_usd: Decimal
