@@ -225,6 +225,7 @@ def _market(settings: Settings, clock: SystemClock) -> BybitMarket:
         symbols=settings.symbols,
         clock=clock,
         bar_minutes=settings.bar_minutes,
+        price_age_ms_max=settings.price_age_ms_max,
     )
 
 

@@ -22,7 +22,12 @@ async def until(condition: Callable[[], Any], seconds: float = 4.0) -> None:
 
 @asynccontextmanager
 async def a_market(
-    port: int, *symbols: Symbol, silence_seconds: float = 10.0, bar_minutes: int = 1
+    port: int,
+    *symbols: Symbol,
+    silence_seconds: float = 10.0,
+    bar_minutes: int = 1,
+    price_age_ms_max: int = 5_000,
+    instruments_pause_seconds: float = 60.0,
 ) -> AsyncIterator[BybitMarket]:
     market = BybitMarket(
         source="simulated",
@@ -31,6 +36,8 @@ async def a_market(
         symbols=symbols or (BTC, ETH),
         clock=SystemClock(),
         bar_minutes=bar_minutes,
+        price_age_ms_max=price_age_ms_max,
+        instruments_pause_seconds=instruments_pause_seconds,
         silence_seconds=silence_seconds,
     )
     await market.start()

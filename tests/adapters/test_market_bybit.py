@@ -364,7 +364,7 @@ async def test_a_broken_book_is_dropped_and_asked_for_again(delta: dict[str, Any
     async with a_rude_exchange(GOOD, json.dumps(delta)) as (port, heard), a_market(port, BTC) as market:
         await until(lambda: market.book(BTC) and market.book(BTC).mid == Decimal("1.5"))  # type: ignore[union-attr]
         assert [(ask["op"], ask["args"]) for ask in heard] == [
-            ("subscribe", [TOPIC]),
+            ("subscribe", [TOPIC, "tickers.BTCUSDT", "kline.1.BTCUSDT"]),
             ("unsubscribe", [TOPIC]),
             ("subscribe", [TOPIC]),
         ]
@@ -391,6 +391,12 @@ async def test_silence_is_noticed(frames: tuple[str, ...]) -> None:
 
 def test_a_market_that_never_started_shows_nothing() -> None:
     market = BybitMarket(
-        source="s", rest_url="http://x", ws_url="ws://x", symbols=[BTC], clock=FakeClock(), bar_minutes=1
+        source="s",
+        rest_url="http://x",
+        ws_url="ws://x",
+        symbols=[BTC],
+        clock=FakeClock(),
+        bar_minutes=1,
+        price_age_ms_max=1,
     )
-    assert (market.book(BTC), market.instrument(BTC), market.bars(BTC)) == (None, None, None)
+    assert (market.book(BTC), market.instrument(BTC), market.bars(BTC), market.mark_price(BTC)) == (None,) * 4

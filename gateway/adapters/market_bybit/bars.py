@@ -33,6 +33,17 @@ class KeptBars:
         self._bars = {open_time_ms: merged[open_time_ms] for open_time_ms in newest}
         self._series = BarSeries(bar_seconds=self._bar_seconds, bars=tuple(self._bars.values()))
 
+    def extend(self, bar: Bar) -> bool:
+        """Take a bar in that is known or follows the last one; False for any other, which would leave a gap.
+
+        A gap is for `merge` to fill, with all bars from the last known one on.
+        """
+        follows = bool(self._bars) and bar.open_time_ms == next(reversed(self._bars)) + self._bar_seconds * MS
+        if not follows and bar.open_time_ms not in self._bars:
+            return False
+        self.merge([bar])
+        return True
+
     def has_closed_by(self, at_ms: int) -> bool:
         """Whether the last bar that had closed by then is here."""
         due_ms = last_closed_open_ms(at_ms, self._bar_seconds)

@@ -1,44 +1,49 @@
 """Prices from Bybit's public linear stream, or from anything that speaks it.
 
-One task keeps a WebSocket to `orderbook.50` of every allowed symbol, another the instruments' filters
-by REST, a third their closed bars by REST. None ever ends by itself:
+One task keeps a WebSocket to `orderbook.50`, `tickers` and `kline` of every allowed symbol, another the instruments'
+filters by REST, a third their closed bars by REST. None ever ends by itself:
 
 - A lost, refused or silent connection is made anew, with back-off; the last book stays and grows old.
 - A message that cannot be read, or a book that it leaves crossed, costs that symbol its book until the
   next snapshot, which is asked for. Other symbols go on.
 - A book's `received_ms` moves only when the matching engine's time stamp moves: a stopped market that
   is still served looks as old as it is.
-- A bar is closed when the exchange's own clock says so. Each is asked for shortly after its close, and again until it
-  is there. An answer that cannot be read costs itself: the bars that are known stay, and grow old.
+- A ticker message that cannot be read costs itself: the mark price stays, and grows old until the next one is told.
+- The stream tells each bar at its close. A bar that does not follow the last one is not taken from there: all that lie
+  between are asked for. So are the newest ones after every connect, and each shortly after its close, again until it is
+  there; a bar is closed when the exchange's own clock says so. What cannot be read costs itself: the bars that are
+  known stay, and grow old.
 """
 
 import asyncio
 import contextlib
 import random
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from decimal import Decimal
+from functools import partial
 
 import aiohttp
 import structlog
 
+from gateway.adapters.backoff import BACKOFF_SECONDS, Backoff
 from gateway.adapters.market_bybit.bars import BARS_MAX, KeptBars
 from gateway.adapters.market_bybit.local_book import LocalBook
-from gateway.adapters.market_bybit.messages import BadMessageError, parse_instrument, parse_json, parse_klines
+from gateway.adapters.market_bybit.mark_price import MarkPrice
+from gateway.adapters.market_bybit.messages import BadMessageError, parse_closed_bars, parse_instrument, parse_klines
+from gateway.adapters.market_bybit.reader import Reader, Take
+from gateway.adapters.market_bybit.rest import PublicRest
 from gateway.core.bars import MS
 from gateway.core.model import BarSeries, Book, Instrument, Symbol
 from gateway.ports import Clock
 
 DEPTH = 50
 CONNECT_SECONDS = 5.0
-PING_SECONDS = 5.0
-"""Bybit asks for a ping at least every 20 s; ours also shows that the line lives."""
 SILENCE_SECONDS = 10.0
 """Without any message for this long the connection, without a book for as long the symbol, is taken to be dead."""
-BACKOFF_SECONDS = (0.2, 5.0)
-"""The first and the longest pause between two attempts; each failure doubles it."""
-RESUBSCRIBE_SECONDS = 1.0
-"""The least time between two requests for a new snapshot of one symbol."""
 INSTRUMENTS_SECONDS = 6 * 3600.0
 """How often the filters are read again; Bybit moves them twice a month."""
+INSTRUMENTS_PAUSE_SECONDS = 60.0
+"""They are read no more often than this, whoever asks."""
 BAR_DELAY_SECONDS = 1.0
 """So long after its close a bar is asked for; the exchange needs a moment to make it."""
 BAR_RETRY_SECONDS = 2.0
@@ -55,7 +60,7 @@ Attempt = Callable[[Callable[[], None]], Coroutine[None, None, None]]
 
 
 class BybitMarket:
-    """Books and filters of the allowed symbols; start it once, close it once."""
+    """Books, mark prices, filters and bars of the allowed symbols; start it once, close it once."""
 
     def __init__(
         self,
@@ -66,25 +71,32 @@ class BybitMarket:
         symbols: Sequence[Symbol],
         clock: Clock,
         bar_minutes: int,
+        price_age_ms_max: int,
         silence_seconds: float = SILENCE_SECONDS,
+        instruments_pause_seconds: float = INSTRUMENTS_PAUSE_SECONDS,
     ) -> None:
         self.source = source
         self._rest_url = rest_url.rstrip("/")
         self._ws_url = ws_url
         self._clock = clock
+        self._price_age_ms_max = price_age_ms_max
         self._silence_seconds = silence_seconds
-        self._books = {_topic(symbol): LocalBook() for symbol in symbols}
         self._symbols = tuple(symbols)
+        self._books = {symbol: LocalBook() for symbol in symbols}
+        self._marks = {symbol: MarkPrice(symbol) for symbol in symbols}
         self._instruments: dict[Symbol, Instrument] = {}
+        self._instruments_wanted = asyncio.Event()
+        self._instruments_pause_seconds = instruments_pause_seconds
         self._bar_seconds = bar_minutes * 60
         self._interval = "D" if bar_minutes == DAY_MINUTES else str(bar_minutes)
         self._exchange_ahead_ms = 0
         self._bars = {symbol: KeptBars(self._bar_seconds) for symbol in symbols}
+        self._bars_wanted = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
 
     def book(self, symbol: Symbol) -> Book | None:
         """The newest book, or None when there is none."""
-        local = self._books.get(_topic(symbol))
+        local = self._books.get(symbol)
         return local.book() if local else None
 
     def instrument(self, symbol: Symbol) -> Instrument | None:
@@ -96,11 +108,20 @@ class BybitMarket:
         kept = self._bars.get(symbol)
         return kept.series() if kept else None
 
+    def mark_price(self, symbol: Symbol) -> Decimal | None:
+        """The price that the exchange values positions at; None when none came within `price_age_ms_max`."""
+        mark = self._marks.get(symbol)
+        return mark.price(self._clock.now_ms(), self._price_age_ms_max) if mark else None
+
+    def refresh_instruments(self) -> None:
+        """Read the filters again soon: an order was refused that they allow."""
+        self._instruments_wanted.set()
+
     async def start(self) -> None:
         """Begin to read; returns at once, with or without a connection."""
         self._tasks = [
             asyncio.create_task(_forever("market_stream", self._stream)),
-            asyncio.create_task(_forever("market_instruments", self._refresh_instruments)),
+            asyncio.create_task(_forever("market_instruments", self._follow_instruments)),
             asyncio.create_task(_forever("market_bars", self._follow_bars)),
         ]
 
@@ -120,49 +141,73 @@ class BybitMarket:
             session.ws_connect(self._ws_url, max_msg_size=MESSAGE_BYTES_MAX) as socket,
         ):
             limit.reschedule(None)
-            await socket.send_json({"op": "subscribe", "req_id": "books", "args": list(self._books)})
-            await _Reader(socket, self._books, self._clock, healthy, self._silence_seconds).run()
+            reader = Reader(
+                socket=socket,
+                books={f"orderbook.{DEPTH}.{symbol}": book for symbol, book in self._books.items()},
+                others=self._quiet_topics(),
+                clock=self._clock,
+                healthy=healthy,
+                silence_seconds=self._silence_seconds,
+            )
+            for mark in self._marks.values():
+                mark.await_price()
+            await reader.subscribe()
+            self._bars_wanted.set()
+            await reader.run()
 
-    async def _refresh_instruments(self, healthy: Callable[[], None]) -> None:
-        timeout = aiohttp.ClientTimeout(total=CONNECT_SECONDS)
-        async with aiohttp.ClientSession(timeout=timeout) as session:
+    def _quiet_topics(self) -> dict[str, Take]:
+        tickers: dict[str, Take] = {f"tickers.{symbol}": partial(self._take_ticker, symbol) for symbol in self._symbols}
+        return tickers | {
+            f"kline.{self._interval}.{symbol}": partial(self._take_bars, symbol) for symbol in self._symbols
+        }
+
+    def _take_ticker(self, symbol: Symbol, message: Mapping[str, object]) -> None:
+        self._marks[symbol].apply(message, self._clock.now_ms())
+
+    def _take_bars(self, symbol: Symbol, message: Mapping[str, object]) -> None:
+        for bar in parse_closed_bars(self._bar_seconds, message):
+            if not self._bars[symbol].extend(bar):
+                self._bars_wanted.set()
+
+    async def _follow_instruments(self, healthy: Callable[[], None]) -> None:
+        self._instruments_wanted.clear()
+        async with PublicRest(self._rest_url) as rest:
             for symbol in self._symbols:
-                instrument = parse_instrument(symbol, await self._instruments_info(session, symbol))
+                instrument = parse_instrument(symbol, await rest.get("instruments-info", {"symbol": symbol}))
                 if instrument is None:
                     self._instruments.pop(symbol, None)
                     log.warning("symbol_not_trading", symbol=symbol)
                 else:
                     self._instruments[symbol] = instrument
         healthy()
-        await asyncio.sleep(INSTRUMENTS_SECONDS)
-
-    async def _instruments_info(self, session: aiohttp.ClientSession, symbol: Symbol) -> object:
-        return await self._get(session, "instruments-info", {"category": "linear", "symbol": symbol})
+        await asyncio.sleep(self._instruments_pause_seconds)
+        await _wanted(self._instruments_wanted, INSTRUMENTS_SECONDS)
 
     async def _follow_bars(self, healthy: Callable[[], None]) -> None:
         """The bars of every symbol, then each new one shortly after it has closed."""
-        timeout = aiohttp.ClientTimeout(total=CONNECT_SECONDS)
-        async with aiohttp.ClientSession(timeout=timeout) as session:
+        async with PublicRest(self._rest_url) as rest:
             asked = self._symbols
             while True:
-                unread = [symbol for symbol in asked if not await self._read_bars(session, symbol)]
+                self._bars_wanted.clear()
+                unread = [symbol for symbol in asked if not await self._read_bars(rest, symbol)]
                 if unread:
                     raise BadMessageError(f"the bars of {', '.join(unread)} were not read")
                 healthy()
                 now_ms = self._exchange_ms()
                 behind = tuple(symbol for symbol in self._symbols if not self._bars[symbol].has_closed_by(now_ms))
-                await asyncio.sleep(BAR_RETRY_SECONDS if behind else self._seconds_to_next_bar(now_ms))
-                asked = behind or self._symbols
+                pause_seconds = BAR_RETRY_SECONDS if behind else self._seconds_to_next_bar(now_ms)
+                wanted = await _wanted(self._bars_wanted, pause_seconds)
+                asked = self._symbols if wanted or not behind else behind
 
-    async def _read_bars(self, session: aiohttp.ClientSession, symbol: Symbol) -> bool:
+    async def _read_bars(self, rest: PublicRest, symbol: Symbol) -> bool:
         """Take the newest bars of one symbol; False when the answer cannot be used, which costs no other symbol."""
         kept = self._bars[symbol]
-        query = {"category": "linear", "symbol": symbol, "interval": self._interval, "limit": str(BARS_MAX)}
+        query = {"symbol": symbol, "interval": self._interval, "limit": str(BARS_MAX)}
         start_ms = kept.reread_from_ms()
         if start_ms is not None:
             query["start"] = str(start_ms)
         try:
-            answer = parse_klines(symbol, self._bar_seconds, await self._get(session, "kline", query))
+            answer = parse_klines(symbol, self._bar_seconds, await rest.get("kline", query))
         except BadMessageError as fault:
             log.warning("market_bars_unreadable", symbol=symbol, detail=str(fault))
             return False
@@ -178,125 +223,25 @@ class BybitMarket:
         span_ms = self._bar_seconds * MS
         return min((span_ms - now_ms % span_ms) / MS + BAR_DELAY_SECONDS, BARS_PAUSE_SECONDS)
 
-    async def _get(self, session: aiohttp.ClientSession, name: str, query: Mapping[str, str]) -> object:
-        """The JSON of one public market endpoint. Raises BadMessageError."""
-        url = f"{self._rest_url}/v5/market/{name}"
-        async with session.get(url, params=query, allow_redirects=False) as answer:
-            if answer.status != 200:  # noqa: PLR2004 - OK
-                raise BadMessageError(f"{name} answered HTTP {answer.status}")
-            body = bytearray()
-            async for chunk in answer.content.iter_chunked(65_536):
-                body += chunk
-                if len(body) > MESSAGE_BYTES_MAX:
-                    raise BadMessageError(f"{name} is too long")
-        return parse_json(body.decode("utf-8", "replace"))
 
-
-class _Reader:
-    """Reads one connection; ends, by a named error, when it must be made anew."""
-
-    def __init__(
-        self,
-        socket: aiohttp.ClientWebSocketResponse,
-        books: Mapping[str, LocalBook],
-        clock: Clock,
-        healthy: Callable[[], None],
-        silence_seconds: float,
-    ) -> None:
-        self._silence_seconds = silence_seconds
-        self._socket = socket
-        self._books = books
-        self._clock = clock
-        self._healthy = healthy
-        now = asyncio.get_running_loop().time()
-        self._heard = dict.fromkeys(books, now)
-        self._asked = dict.fromkeys(books, now - RESUBSCRIBE_SECONDS)
-
-    async def run(self) -> None:
-        for book in self._books.values():
-            book.await_snapshot()
-        pinger = asyncio.create_task(self._ping())
-        try:
-            while True:
-                message = await self._socket.receive(timeout=self._silence_seconds)
-                if message.type is not aiohttp.WSMsgType.TEXT:
-                    raise BadMessageError(f"the stream ended: {message.type.name}, {self._socket.close_code}")
-                await self._take(message.data)
-                self._check_silence()
-        finally:
-            pinger.cancel()
-
-    async def _ping(self) -> None:
-        """Ping for ever; a failure to send shows as silence to the reader."""
-        with contextlib.suppress(ConnectionError):
-            while True:
-                await asyncio.sleep(PING_SECONDS)
-                await self._socket.send_json({"op": "ping"})
-
-    def _check_silence(self) -> None:
-        now = asyncio.get_running_loop().time()
-        for topic, heard in self._heard.items():
-            if now - heard > self._silence_seconds:
-                raise BadMessageError(f"{topic} is silent")
-
-    async def _take(self, text: str) -> None:
-        """Use one message; a bad one costs at most its own symbol's book."""
-        try:
-            message = parse_json(text)
-        except BadMessageError as fault:
-            log.warning("market_message_ignored", detail=str(fault))
-            return
-        if not isinstance(message, dict):
-            return
-        if message.get("success") is False:
-            raise BadMessageError("the subscription was refused")
-        topic = message.get("topic")
-        if not isinstance(topic, str) or topic not in self._books:
-            return
-        book = self._books[topic]
-        try:
-            used = book.apply(message, self._clock.now_ms())
-        except BadMessageError as fault:
-            book.drop()
-            used = False
-            log.warning("market_book_dropped", topic=topic, detail=str(fault))
-        if used:
-            self._heard[topic] = asyncio.get_running_loop().time()
-            self._healthy()
-        elif book.awaits_snapshot:
-            await self._ask_again(topic)
-
-    async def _ask_again(self, topic: str) -> None:
-        now = asyncio.get_running_loop().time()
-        if now - self._asked[topic] < RESUBSCRIBE_SECONDS:
-            return
-        self._asked[topic] = now
-        await self._socket.send_json({"op": "unsubscribe", "args": [topic]})
-        await self._socket.send_json({"op": "subscribe", "req_id": "again", "args": [topic]})
+async def _wanted(event: asyncio.Event, seconds: float) -> bool:
+    """Whether it was asked for within so long."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await event.wait()
+    return event.is_set()
 
 
 def _loop_ms() -> int:
     return round(asyncio.get_running_loop().time() * MS)
 
 
-def _topic(symbol: Symbol) -> str:
-    return f"orderbook.{DEPTH}.{symbol}"
-
-
 async def _forever(name: str, attempt: Attempt) -> None:
     """Run `attempt` again whenever it ends; the pause doubles until an attempt calls what it was given."""
-    shortest, longest = BACKOFF_SECONDS
-    pause = shortest
-
-    def healthy() -> None:
-        nonlocal pause
-        pause = shortest
-
+    backoff = Backoff(BACKOFF_SECONDS, random.Random())  # noqa: S311 - no secret
     while True:
         try:
-            await attempt(healthy)
+            await attempt(backoff.reset)
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError, BadMessageError) as fault:
             log.warning("market_reconnecting", part=name, detail=f"{type(fault).__name__}: {fault}"[:200])
-        # Half of the pause is random, so that many gateways do not come back in step.
-        await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - no secret
-        pause = min(pause * 2, longest)
+        await backoff.pause()

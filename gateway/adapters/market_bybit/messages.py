@@ -1,6 +1,7 @@
 """What Bybit's public messages say, checked: texts are bounded, numbers plain decimals, prices positive.
 
-Shapes: Bybit v5, WebSocket topic orderbook, REST /v5/market/instruments-info and /v5/market/kline, category linear.
+Shapes: Bybit v5, WebSocket topics orderbook, tickers and kline, REST /v5/market/instruments-info and /v5/market/kline,
+category linear.
 """
 
 import json
@@ -15,7 +16,7 @@ from gateway.core.model import Bar, Instrument, Symbol
 LEVELS_MAX = 1_000
 """Levels of one side that are kept or read at most; the stream sends 50."""
 KLINES_MAX = 1_000
-"""Rows of one kline answer."""
+"""Rows of one kline answer or message."""
 TEXT_MAX = 30
 """Longest number text that is read."""
 
@@ -48,6 +49,16 @@ class Klines:
     bars: list[Bar]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ticker:
+    """One tickers message, checked."""
+
+    exchange_ms: int
+    """When the exchange made it."""
+    mark_price: Decimal | None
+    """None in a delta that leaves it as it was."""
+
+
 def parse_update(message: Mapping[str, object]) -> Update:
     """Check an orderbook message. Raises BadMessageError."""
     content = message.get("data")
@@ -60,6 +71,34 @@ def parse_update(message: Mapping[str, object]) -> Update:
         bids=_levels(content.get("b")),
         asks=_levels(content.get("a")),
     )
+
+
+def parse_ticker(symbol: Symbol, message: Mapping[str, object]) -> Ticker:
+    """Check a tickers message. Raises BadMessageError."""
+    content, kind = message.get("data"), message.get("type")
+    if not isinstance(content, dict) or kind not in ("snapshot", "delta") or content.get("symbol") != symbol:
+        raise BadMessageError("no tickers message of the symbol")
+    told = kind == "snapshot" or "markPrice" in content
+    return Ticker(
+        exchange_ms=_whole(message.get("ts")), mark_price=_positive(content.get("markPrice")) if told else None
+    )
+
+
+def parse_closed_bars(bar_seconds: int, message: Mapping[str, object]) -> list[Bar]:
+    """The bars of a kline message that have closed, oldest first. Raises BadMessageError."""
+    rows = message.get("data")
+    if not isinstance(rows, list) or len(rows) > KLINES_MAX or not all(isinstance(row, dict) for row in rows):
+        raise BadMessageError("no kline message")
+    bars = [_pushed_bar(row, bar_seconds * MS) for row in rows if row.get("confirm") is True]
+    return sorted(bars, key=lambda bar: bar.open_time_ms)
+
+
+def _pushed_bar(row: Mapping[str, object], span_ms: int) -> Bar:
+    start_ms, end_ms = _whole(row.get("start")), _whole(row.get("end"))
+    if end_ms != start_ms + span_ms - 1:
+        raise BadMessageError("a bar is of another length")
+    columns = [row.get(name) for name in ("open", "high", "low", "close", "volume", "turnover")]
+    return _bar([str(start_ms), *columns], span_ms)
 
 
 def parse_instrument(symbol: Symbol, answer: object) -> Instrument | None:
