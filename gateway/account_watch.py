@@ -35,7 +35,7 @@ OVERLAP_MS: Final = 60_000
 """So much of what was read before is read again, beyond the venue's lag: clocks differ."""
 
 SINCE_MS_MAX: Final = 7 * 24 * 3_600_000
-"""How far back executions are read at a start: venues keep these for a week at hand. A longer rest shows as positions."""
+"""How far back executions are read at a start: a venue has a week of them at hand. What is older shows as positions."""
 
 SEEN_MAX: Final = 50_000
 """Judged executions that are remembered, far more than the overlap can hold."""

@@ -176,8 +176,8 @@ def _position_differences(positions: Sequence[VenuePosition], journal: JournalSi
 
 
 def _wallet_difference(snapshot: AccountSnapshot, journal: JournalSide) -> Difference | None:
-    change = wallet_change(snapshot, journal)
-    if change is None or -change <= fall_tolerated_usd(snapshot.wallet.balance_usd):
+    change, base = wallet_change(snapshot, journal), journal.wallet_base
+    if change is None or base is None or -change <= fall_tolerated_usd(base.balance_usd):
         return None
     text = f"the wallet fell by {-change:.2f} USD without a cause"
     return Difference(key=WALLET_KEY, text=text, symbol=None, certain=False)

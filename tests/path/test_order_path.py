@@ -6,9 +6,10 @@ from decimal import Decimal
 
 import pytest
 from builders import BTC, a_book, a_decision, a_policy, an_order
+from journal_kit import FILL
 from world import World
 
-from gateway.core.model import DecisionId, Failure, OrderKey, OrderState, Outcome, RiskState, Side
+from gateway.core.model import DecisionId, Evidence, Failure, OrderKey, OrderState, Outcome, RiskState, Side
 from gateway.core.plan import order_link_id
 from gateway.core.reasons import Reason
 from gateway.core.report import Answer
@@ -91,7 +92,9 @@ async def test_an_outcome_that_cannot_be_kept_is_unknown_and_goes_on_counting(wo
     assert answer.record.state is OrderState.UNKNOWN
     assert world.account.pending_usd(BTC, Side.BUY) == 1800
     world.journal.full_after = None
-    world.venue.known[answer.record.order_link_id] = Outcome(state=OrderState.FILLED)
+    world.venue.known[answer.record.order_link_id] = Outcome(
+        state=OrderState.FILLED, fills=(FILL,), evidence=Evidence.REALTIME
+    )
     await world.reconciler.run()
     assert world.states() == [OrderState.PENDING, OrderState.FILLED]
     assert world.account.open_orders() == ()
@@ -145,9 +148,12 @@ async def test_after_a_crash_what_the_venue_knows_is_recorded():
     world = crashed_world()
     await world.path.execute(an_order())
     world.restart()
-    world.venue.known[order_link_id("paper", OrderKey("key-1"))] = Outcome(state=OrderState.CANCELLED)
+    world.venue.known[order_link_id("paper", OrderKey("key-1"))] = Outcome(
+        state=OrderState.CANCELLED, evidence=Evidence.HISTORY, venue_order_id="v1"
+    )
     await world.reconciler.run()
-    assert world.states()[-1] is OrderState.CANCELLED
+    ended = world.journal.records[-1]
+    assert (ended.state, ended.evidence, ended.venue_order_id) == (OrderState.CANCELLED, Evidence.HISTORY, "v1")
 
 
 async def test_after_a_crash_a_fresh_order_that_never_arrived_is_sent_once():
@@ -167,7 +173,7 @@ async def test_after_a_crash_an_old_order_that_never_arrived_expires():
     world.restart()
     world.clock.at_ms += 15_001
     await world.reconciler.run()
-    assert world.states()[-1] is OrderState.EXPIRED
+    assert (world.states()[-1], world.journal.records[-1].evidence) == (OrderState.EXPIRED, Evidence.ABSENCE)
     assert len(world.venue.submitted) == 1
 
 

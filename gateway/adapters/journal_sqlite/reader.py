@@ -60,8 +60,9 @@ class JournalReader:
     def link(self, order_link_id: OrderLinkId) -> OrderRecord | None:
         """The newest record of the order that a venue knows by this id."""
         sql = (
-            _ORDERS + "WHERE orders.key = (SELECT subject FROM records WHERE kind = 'order'"
-            " AND body ->> '$.order_link_id' = ? LIMIT 1)"
+            "SELECT orders.number, newest.body FROM records JOIN orders ON orders.key = records.subject"
+            " JOIN records AS newest ON newest.seq = orders.last_seq"
+            " WHERE records.kind = 'order' AND records.body ->> '$.order_link_id' = ? LIMIT 1"
         )
         return next(iter(self._read(sql, (order_link_id,), _order)), None)
 
