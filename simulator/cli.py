@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from simulator import serve_options
 from simulator.bars import BARS_COUNT_MAX, BARS_ORIGIN_MS, INTERVALS_MINUTES, bars, write_csv
 from simulator.process import HOUR_MS
 from simulator.symbols import INSTRUMENTS
@@ -26,7 +27,17 @@ def _serve(options: argparse.Namespace) -> int:
 
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s %(message)s", level=logging.INFO)
     config = ServerConfig(
-        seed=options.seed, symbols=options.symbols, host=options.host, port=options.port, speed=options.speed
+        seed=options.seed,
+        symbols=options.symbols,
+        host=options.host,
+        port=options.port,
+        speed=options.speed,
+        accounts=serve_options.accounts(options),
+        keys=serve_options.keys(options),
+        lags=options.lags,
+        limits=serve_options.limits(options),
+        faults=options.fault_file.rules,
+        faults_seed=options.fault_file.seed,
     )
     try:
         asyncio.run(serve_until_signal(config))
@@ -62,7 +73,9 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m simulator", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     _add_bars(commands.add_parser("bars", help="write bars of the simulated market as CSV, oldest first"))
-    _add_serve(commands.add_parser("serve", help="serve the live market over Bybit's public v5 REST and WebSocket"))
+    _add_serve(
+        commands.add_parser("serve", help="serve the market and the exchange over Bybit's v5 REST and WebSocket")
+    )
     return parser
 
 
@@ -95,6 +108,7 @@ def _add_serve(serve_command: argparse.ArgumentParser) -> None:
     serve_command.add_argument(
         "--speed", type=_speed, default=1.0, help=f"market seconds a second, {SPEED_MIN} to {SPEED_MAX:.0f}"
     )
+    serve_options.add_trading(serve_command)
 
 
 def _edge_change(text: str) -> tuple[int, float]:

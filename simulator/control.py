@@ -1,47 +1,66 @@
-"""The control API of tests, under /_control/ and for loopback only: it bends the market on purpose.
+"""The control API of tests, under /_control/ and for loopback only: it bends the exchange on purpose.
+
+The market and the connections (the rest is in control_trading.py):
 
 POST /_control/freeze     {"frozen": true | false}            stop or thaw market updates and pushes
 POST /_control/price      {"symbol": "BTCUSDT", "factor": 0.8} multiply the price from now on, 0.01 to 100
 POST /_control/depth      {"symbol": "BTCUSDT", "factor": 0.1} scale the book's depth, 0 to 1000
 POST /_control/disconnect {}                                   cut every WebSocket
 POST /_control/restart    {}                                   new book snapshots with u = 1, as after a service restart
+POST /_control/clock      {"skewMs": 700}                      the server's clock is ahead, by at most an hour
+POST /_control/down       {"seconds": 3, "what": "rest" | "streams" | "all"}
+                          rest: every REST connection is reset; streams: every stream is cut and none is let in; all:
+                          nothing listens on the port, this API included, until it comes back by itself
 
 Answers 200 {"ok": true}, or 400 or 403 {"ok": false, "error": "..."}.
 """
 
 import ipaddress
 import json
-import math
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TypeAlias
 
 from aiohttp import web
 
-from simulator.market import SymbolMarket
-from simulator.rest import EXCHANGE
+from simulator.control_fields import ControlError, Fields
+from simulator.front import LOCAL
+from simulator.market import Market
+from simulator.outages import SECONDS_MAX, Part
+from simulator.shapes import Json
 from simulator.stream import HUB
+from simulator.streams import STREAMS
 
 PRICE_FACTOR_MIN, PRICE_FACTOR_MAX = 0.01, 100.0
 DEPTH_FACTOR_MAX = 1_000.0
+SKEW_MS_MAX = 3_600_000
 
-Order: TypeAlias = dict[str, object]
-Action: TypeAlias = Callable[[web.Request, Order], Awaitable[None]]
-
-
-class ControlError(Exception):
-    """The request cannot be carried out; the text says why."""
+Action: TypeAlias = Callable[[web.Request, Fields], Awaitable[Mapping[str, Json] | None]]
+"""Does what is asked; what it returns is added to the answer."""
 
 
 def routes() -> list[web.RouteDef]:
-    """All control endpoints."""
-    actions: dict[str, Action] = {
-        "freeze": _freeze,
-        "price": _price,
-        "depth": _depth,
-        "disconnect": _disconnect,
-        "restart": _restart,
-    }
+    """The endpoints of this module."""
+    return posts(
+        {
+            "freeze": _freeze,
+            "price": _price,
+            "depth": _depth,
+            "disconnect": _disconnect,
+            "restart": _restart,
+            "clock": _clock,
+            "down": _down,
+        }
+    )
+
+
+def posts(actions: Mapping[str, Action]) -> list[web.RouteDef]:
+    """Routes of POST /_control/NAME."""
     return [web.post(f"/_control/{name}", _handler(action)) for name, action in actions.items()]
+
+
+def gets(actions: Mapping[str, Action]) -> list[web.RouteDef]:
+    """Routes of GET /_control/NAME, whose fields are the query's."""
+    return [web.get(f"/_control/{name}", _handler(action)) for name, action in actions.items()]
 
 
 def _handler(action: Action) -> Callable[[web.Request], Awaitable[web.Response]]:
@@ -49,44 +68,64 @@ def _handler(action: Action) -> Callable[[web.Request], Awaitable[web.Response]]
         if not is_loopback(request.remote):
             return _refusal("the control API answers loopback addresses only", status=403)
         try:
-            await action(request, await _body(request))
+            fields = Fields(await _body(request))
+            added = await action(request, fields)
         except ControlError as error:
             return _refusal(str(error), status=400)
-        return web.json_response({"ok": True})
+        return web.json_response({"ok": True, **(added or {})})
 
     return handle
 
 
-async def _freeze(request: web.Request, order: Order) -> None:
-    frozen = order.get("frozen")
-    if not isinstance(frozen, bool):
-        raise ControlError("frozen must be true or false")
-    request.app[EXCHANGE].clock.freeze(frozen=frozen)
+async def _freeze(request: web.Request, fields: Fields) -> None:
+    frozen = fields.flag("frozen")
+    fields.end()
+    request.app[LOCAL].clock.freeze(frozen=frozen)
 
 
-async def _price(request: web.Request, order: Order) -> None:
-    factor = _factor(order, PRICE_FACTOR_MIN, PRICE_FACTOR_MAX)
-    market = _market(request, order)
+async def _price(request: web.Request, fields: Fields) -> None:
+    factor = fields.number("factor", PRICE_FACTOR_MIN, PRICE_FACTOR_MAX)
+    market = _market(request, fields)
+    fields.end()
     try:
-        market.jump(factor, request.app[EXCHANGE].clock.market_ms())
+        market.jump(factor, request.app[LOCAL].clock.market_ms())
     except ValueError as error:
         raise ControlError(str(error)) from error
 
 
-async def _depth(request: web.Request, order: Order) -> None:
-    factor = _factor(order, 0.0, DEPTH_FACTOR_MAX)
-    _market(request, order).depth_factor = factor
+async def _depth(request: web.Request, fields: Fields) -> None:
+    factor = fields.number("factor", 0.0, DEPTH_FACTOR_MAX)
+    market = _market(request, fields)
+    fields.end()
+    market.depth_factor = factor
 
 
-async def _disconnect(request: web.Request, _order: Order) -> None:
-    await request.app[HUB].disconnect_all()
+async def _disconnect(request: web.Request, fields: Fields) -> None:
+    fields.end()
+    await request.app[STREAMS].disconnect_all()
 
 
-async def _restart(request: web.Request, _order: Order) -> None:
+async def _restart(request: web.Request, fields: Fields) -> None:
+    fields.end()
     await request.app[HUB].restart_books()
 
 
-async def _body(request: web.Request) -> Order:
+async def _clock(request: web.Request, fields: Fields) -> None:
+    skew_ms = fields.integer("skewMs", -SKEW_MS_MAX, SKEW_MS_MAX)
+    fields.end()
+    request.app[LOCAL].clock.skew_ms = skew_ms
+
+
+async def _down(request: web.Request, fields: Fields) -> None:
+    seconds = fields.number("seconds", 0.0, SECONDS_MAX)
+    part = fields.one_of("what", [part.value for part in Part], default=Part.ALL.value)
+    fields.end()
+    request.app[LOCAL].outages.begin(Part(part), seconds)
+
+
+async def _body(request: web.Request) -> Mapping[str, object]:
+    if request.method == "GET":
+        return dict(request.query)
     text = await request.text()
     try:
         body: object = json.loads(text or "{}")
@@ -97,21 +136,9 @@ async def _body(request: web.Request) -> Order:
     return body
 
 
-def _factor(order: Order, least: float, most: float) -> float:
-    factor = order.get("factor")
-    if isinstance(factor, bool) or not isinstance(factor, int | float) or not math.isfinite(factor):
-        raise ControlError("factor must be a number")
-    if not least <= factor <= most:
-        raise ControlError(f"factor must be {least} to {most}, got {factor}")
-    return float(factor)
-
-
-def _market(request: web.Request, order: Order) -> SymbolMarket:
-    markets = request.app[EXCHANGE].markets
-    symbol = order.get("symbol")
-    if not isinstance(symbol, str) or symbol not in markets:
-        raise ControlError(f"symbol must be one of {', '.join(markets)}")
-    return markets[symbol]
+def _market(request: web.Request, fields: Fields) -> Market:
+    markets = request.app[LOCAL].exchange.markets
+    return markets[fields.one_of("symbol", list(markets))]
 
 
 def is_loopback(remote: str | None) -> bool:

@@ -3,10 +3,11 @@
 from collections.abc import Mapping, Sequence
 
 from simulator.clock import MarketClock
-from simulator.market import LIVE_ORIGIN_MS, SymbolMarket
+from simulator.market import LIVE_ORIGIN_MS, Market, SymbolMarket
 from simulator.process import HOUR_MS
 from simulator.shapes import Day, day_of
-from simulator.symbols import INSTRUMENTS
+from simulator.spot_market import SpotMarket
+from simulator.symbols import INSTRUMENTS, SPOT_INSTRUMENTS
 
 HISTORY_HOURS_MIN = 1_000
 """Hours between the origin and now that a client may count on; a clock before that is wrong."""
@@ -24,6 +25,9 @@ INTERVALS: Mapping[str, int] = {
     "D": 1440,
 }
 """Bybit's kline intervals that are served, in minutes."""
+CATEGORIES = ("linear", "spot")
+UNTRADED = ("inverse", "option")
+"""Bybit's other categories, in which nothing is listed here."""
 DAY_HOLD_MS = 5_000
 """How long the 24-hour figures are reused."""
 
@@ -35,14 +39,26 @@ class Exchange:
         if clock.now_ms() < LIVE_ORIGIN_MS + HISTORY_HOURS_MIN * HOUR_MS:
             raise ValueError("the clock of this machine is before 2026-10-13, where the market has no history: set it")
         self.clock = clock
-        self.markets = {symbol: SymbolMarket(instrument=INSTRUMENTS[symbol], seed=seed) for symbol in symbols}
-        self._days: dict[str, tuple[int, Day]] = {}
+        self.markets: dict[str, Market] = {
+            symbol: SymbolMarket(instrument=INSTRUMENTS[symbol], seed=seed) for symbol in symbols
+        }
+        """The linear perpetuals, by symbol."""
+        self.spot: dict[str, Market] = {
+            symbol: SpotMarket(instrument=SPOT_INSTRUMENTS[symbol], perpetual=market)
+            for symbol, market in self.markets.items()
+        }
+        """The spot pairs, by symbol."""
+        self._days: dict[tuple[str, str], tuple[int, Day]] = {}
 
-    def day(self, symbol: str) -> Day:
+    def listed(self, category: str) -> Mapping[str, Market]:
+        """What is traded in a category, by symbol; empty for categories that are not simulated."""
+        return {"linear": self.markets, "spot": self.spot}.get(category, {})
+
+    def day(self, symbol: str, category: str = "linear") -> Day:
         """The last 24 hours, at most DAY_HOLD_MS old."""
         at_ms = self.clock.market_ms()
-        held = self._days.get(symbol)
+        held = self._days.get((category, symbol))
         if held is None or not 0 <= at_ms - held[0] < DAY_HOLD_MS:
-            held = (at_ms, day_of(self.markets[symbol], at_ms))
-            self._days[symbol] = held
+            held = (at_ms, day_of(self.listed(category)[symbol], at_ms))
+            self._days[category, symbol] = held
         return held[1]

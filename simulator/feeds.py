@@ -7,9 +7,10 @@ from typing import Protocol
 
 from simulator.book import Book, Side
 from simulator.exchange import INTERVALS, Exchange
-from simulator.market import SymbolMarket
+from simulator.market import Market
 from simulator.process import MINUTE_MS, SLOT_MS
 from simulator.shapes import Json, book_levels, kline_push, ticker, trade_push
+from simulator.shapes_spot import spot_ticker, spot_trade_push
 
 SILENCE_MS = 3_000
 """A level-1 book that did not change is sent again after this long, with the same update id."""
@@ -30,11 +31,11 @@ class Feed(Protocol):
         ...
 
 
-def feed_for(topic: str, exchange: Exchange, at_ms: int) -> Feed | None:
-    """The feed of a topic such as "orderbook.50.BTCUSDT"; None when there is no such topic."""
+def feed_for(topic: str, exchange: Exchange, at_ms: int, category: str = "linear") -> Feed | None:
+    """The feed of a topic such as "orderbook.50.BTCUSDT"; None when the category has no such topic."""
     name, _, rest = topic.partition(".")
     argument, _, symbol = rest.rpartition(".")
-    market = exchange.markets.get(symbol)
+    market = exchange.listed(category).get(symbol)
     if market is None:
         return None
     feed: Feed | None = None
@@ -43,6 +44,8 @@ def feed_for(topic: str, exchange: Exchange, at_ms: int) -> Feed | None:
             feed = TopFeed(topic, market, at_ms)
         case ("orderbook", "50"):
             feed = BookFeed(topic, market, at_ms)
+        case ("tickers", "") if category == "spot":
+            feed = SpotTickerFeed(topic, market, exchange, at_ms)
         case ("tickers", ""):
             feed = TickerFeed(topic, market, exchange, at_ms)
         case ("publicTrade", ""):
@@ -57,7 +60,7 @@ class BookFeed:
 
     depth = 50
 
-    def __init__(self, topic: str, market: SymbolMarket, at_ms: int) -> None:
+    def __init__(self, topic: str, market: Market, at_ms: int) -> None:
         self._topic = topic
         self._market = market
         self._book = market.book(at_ms, self.depth)
@@ -105,7 +108,7 @@ class TopFeed(BookFeed):
 
     depth = 1
 
-    def __init__(self, topic: str, market: SymbolMarket, at_ms: int) -> None:
+    def __init__(self, topic: str, market: Market, at_ms: int) -> None:
         super().__init__(topic, market, at_ms)
         self._sent_ms = at_ms
 
@@ -121,7 +124,7 @@ class TopFeed(BookFeed):
 class TickerFeed:
     """tickers: a snapshot, then the fields that changed."""
 
-    def __init__(self, topic: str, market: SymbolMarket, exchange: Exchange, at_ms: int) -> None:
+    def __init__(self, topic: str, market: Market, exchange: Exchange, at_ms: int) -> None:
         self._topic = topic
         self._market = market
         self._exchange = exchange
@@ -147,10 +150,32 @@ class TickerFeed:
         return {"topic": self._topic, "type": kind, "data": fields, "cs": at_ms, "ts": at_ms}
 
 
+class SpotTickerFeed:
+    """tickers of spot: all fields, whenever one changed; snapshots only."""
+
+    def __init__(self, topic: str, market: Market, exchange: Exchange, at_ms: int) -> None:
+        self._topic = topic
+        self._market = market
+        self._exchange = exchange
+        self._fields = self._now(at_ms)
+
+    def opening(self, at_ms: int) -> list[Json]:
+        """All fields, as the other subscribers have them."""
+        return [{"topic": self._topic, "ts": at_ms, "type": "snapshot", "cs": at_ms, "data": self._fields}]
+
+    def due(self, at_ms: int) -> list[Json]:
+        """All fields, when one of them changed."""
+        before, self._fields = self._fields, self._now(at_ms)
+        return self.opening(at_ms) if before != self._fields else []
+
+    def _now(self, at_ms: int) -> dict[str, Json]:
+        return spot_ticker(self._market, self._exchange.day(self._market.instrument.symbol, "spot"), at_ms)
+
+
 class TradeFeed:
     """publicTrade: the trades since the last push."""
 
-    def __init__(self, topic: str, market: SymbolMarket, at_ms: int) -> None:
+    def __init__(self, topic: str, market: Market, at_ms: int) -> None:
         self._topic = topic
         self._market = market
         self._told_ms = at_ms
@@ -165,14 +190,16 @@ class TradeFeed:
         self._told_ms = at_ms
         if not trades:
             return []
-        rows: list[Json] = [trade_push(self._market.instrument, trade) for trade in trades]
+        instrument = self._market.instrument
+        row = spot_trade_push if instrument.category == "spot" else trade_push
+        rows: list[Json] = [row(instrument, trade) for trade in trades]
         return [{"topic": self._topic, "type": "snapshot", "ts": at_ms, "data": rows}]
 
 
 class KlineFeed:
     """kline: the open candle about once a second, and each closed one with confirm = true."""
 
-    def __init__(self, topic: str, market: SymbolMarket, interval: str, at_ms: int) -> None:
+    def __init__(self, topic: str, market: Market, interval: str, at_ms: int) -> None:
         self._topic = topic
         self._market = market
         self._interval = interval

@@ -5,12 +5,13 @@ control API of tests: price jumps and the depth factor.
 """
 
 import uuid
-from bisect import bisect_right
 from dataclasses import dataclass
 from functools import lru_cache
 from random import Random
+from typing import Protocol
 
 from simulator.book import Book, book_around
+from simulator.jumps import Jumps
 from simulator.process import (
     HOUR_MS,
     MINUTE_MS,
@@ -27,12 +28,6 @@ LIVE_ORIGIN_MS = 1_788_220_800_000
 """2026-09-01T00:00Z, where the served market has its start prices. Fixed: a restart continues the same prices."""
 HISTORY_HOURS = 2_000
 """How far back candles are served."""
-JUMPS_MAX = 1_000
-"""Most price jumps in one run."""
-PRICE_TICKS_MIN = 1_000
-"""A jump may not leave a price below this many ticks: the book needs room below it."""
-PRICE_MAX = 10_000_000.0
-"""A jump may not leave a price above this, in USDT."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,15 +42,46 @@ class Trade:
     """Whether the taker bought."""
 
 
+class Market(Protocol):
+    """One symbol of one category, as everything that serves or trades it sees it."""
+
+    @property
+    def instrument(self) -> Instrument:
+        """What is traded."""
+        ...
+
+    depth_factor: float
+    """Scales the book; 1 is usual, 0 empties it."""
+
+    def jump(self, factor: float, at_ms: int) -> None:
+        """Multiply the price by `factor` from a moment on; ValueError when the result is out of range."""
+        ...
+
+    def price(self, at_ms: int) -> float:
+        """The last traded price in USDT."""
+        ...
+
+    def book(self, at_ms: int, levels: int) -> Book:
+        """The resting orders."""
+        ...
+
+    def candles(self, *, interval_minutes: int, first_ms: int, last_ms: int, at_ms: int) -> list[Bar]:
+        """Candles that open from `first_ms` to `last_ms`, oldest first; the open one is as it stands at `at_ms`."""
+        ...
+
+    def trades(self, *, after_ms: int, at_ms: int) -> list[Trade]:
+        """Trades after one moment up to another, oldest first."""
+        ...
+
+
 class SymbolMarket:
-    """The live market of one symbol."""
+    """The live market of one symbol, drawn from a seed."""
 
     def __init__(self, *, instrument: Instrument, seed: int) -> None:
         self.instrument = instrument
         self._key = f"{seed}:{instrument.symbol}"
         self._process = MarketProcess(instrument=instrument, seed=seed, origin_ms=LIVE_ORIGIN_MS)
-        self._jump_times: list[int] = []
-        self._jump_factors: list[float] = [1.0]
+        self._jumps = Jumps(instrument)
         self.depth_factor = 1.0
         # Derived values only: an hour of seconds and the served history, with some to spare.
         self._slots = lru_cache(maxsize=8)(self._process.slots)
@@ -64,20 +90,12 @@ class SymbolMarket:
 
     def jump(self, factor: float, at_ms: int) -> None:
         """Multiply the price by `factor` from a moment on; ValueError when the result is out of range."""
-        if len(self._jump_times) >= JUMPS_MAX:
-            raise ValueError(f"at most {JUMPS_MAX} price jumps in one run")
-        price = self.price(at_ms) * factor
-        if not PRICE_TICKS_MIN * float(self.instrument.tick_size) <= price <= PRICE_MAX:
-            raise ValueError(f"the factor would bring the price to {price:.4f}, which is out of range")
-        # Times must rise for the search in _factor; two jumps in one millisecond are told apart by one.
-        earliest = self._jump_times[-1] + 1 if self._jump_times else at_ms
-        self._jump_times.append(max(at_ms, earliest))
-        self._jump_factors.append(self._jump_factors[-1] * factor)
+        self._jumps.add(factor, at_ms, price=self.price(at_ms))
 
     def price(self, at_ms: int) -> float:
         """The last traded price in USDT."""
         index, minute, slot = _place(at_ms)
-        return self._scaled(self._slots(index, minute)[slot], at_ms)
+        return self._jumps.price(self._slots(index, minute)[slot], at_ms)
 
     def book(self, at_ms: int, levels: int) -> Book:
         """The resting orders."""
@@ -119,10 +137,10 @@ class SymbolMarket:
 
     def _candle(self, opens_ms: int, interval_ms: int, at_ms: int) -> Bar:
         closed = opens_ms + interval_ms <= at_ms
-        if closed and interval_ms >= HOUR_MS and not self._jumped(opens_ms, opens_ms + interval_ms):
+        if closed and interval_ms >= HOUR_MS and not self._jumps.between(opens_ms, opens_ms + interval_ms):
             first = (opens_ms - LIVE_ORIGIN_MS) // HOUR_MS
             bars = [self._hour_bar(index) for index in range(first, first + interval_ms // HOUR_MS)]
-            return self._scaled_bar(aggregate(bars), interval_ms)
+            return self._jumps.bar(aggregate(bars), interval_ms)
         last_ms = min(opens_ms + interval_ms - 1, at_ms)
         return aggregate([self._minute(start, at_ms) for start in range(opens_ms, last_ms + 1, MINUTE_MS)])
 
@@ -140,31 +158,7 @@ class SymbolMarket:
                 close=slots[-1],
                 volume=round(bar.volume * len(slots) / SLOTS_PER_MINUTE, self.instrument.qty_decimals),
             )
-        return self._scaled_bar(bar, MINUTE_MS)
-
-    def _scaled_bar(self, bar: Bar, interval_ms: int) -> Bar:
-        if not self._jump_times:
-            return bar
-        last_ms = bar.open_time_ms + interval_ms - 1
-        opening, close = self._scaled(bar.open, bar.open_time_ms), self._scaled(bar.close, last_ms)
-        return Bar(
-            open_time_ms=bar.open_time_ms,
-            open=opening,
-            high=max(opening, close, self._scaled(bar.high, last_ms)),
-            low=min(opening, close, self._scaled(bar.low, last_ms)),
-            close=close,
-            volume=bar.volume,
-        )
-
-    def _scaled(self, price: float, at_ms: int) -> float:
-        if not self._jump_times:
-            return price
-        factor = self._jump_factors[bisect_right(self._jump_times, at_ms)]
-        tick = float(self.instrument.tick_size)
-        return round(round(price * factor / tick) * tick, self.instrument.tick_digits)
-
-    def _jumped(self, from_ms: int, to_ms: int) -> bool:
-        return bisect_right(self._jump_times, from_ms) != bisect_right(self._jump_times, to_ms - 1)
+        return self._jumps.bar(bar, MINUTE_MS)
 
 
 def _place(at_ms: int) -> tuple[int, int, int]:

@@ -4,51 +4,74 @@ import asyncio
 import contextlib
 import logging
 import signal
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from aiohttp import web
 
-from simulator import control, rest, stream
+from simulator import control, control_trading, front, stream
 from simulator.clock import MarketClock
-from simulator.exchange import Exchange
+from simulator.listener import Listener
+from simulator.local import ExchangeConfig, LocalExchange
+from simulator.outages import Part
+from simulator.streams import STREAMS, Streams
+from simulator.timetable import LoopScheduler
 
 SHUTDOWN_SECONDS = 1.0
 """How long open requests may take to finish on the way down."""
-BODY_BYTES_MAX = 16_384
+BODY_BYTES_MAX = 65_536
 
 _log = logging.getLogger("simulator")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ServerConfig:
+class ServerConfig(ExchangeConfig):
     """What the server runs with."""
 
-    seed: int
-    symbols: Sequence[str]
     host: str = "127.0.0.1"
     port: int = 0
     """0 takes a free port."""
     speed: float = 1.0
-    """How many market seconds pass in a second."""
+    """How many market seconds pass in a second. Signatures are judged by the market's time: at another speed than 1,
+    only clients that take their time from the server can trade."""
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """A server that runs."""
+
+    port: int
+    local: LocalExchange
+    """The exchange behind it; to be touched on the server's event loop only."""
 
 
 @contextlib.asynccontextmanager
 async def running(config: ServerConfig) -> AsyncIterator[int]:
     """Serve while the context is open; yields the port. OSError when it is taken, ValueError on a wrong clock."""
-    exchange = Exchange(seed=config.seed, symbols=config.symbols, clock=MarketClock(speed=config.speed))
-    hub = stream.Hub(exchange)
-    runner = web.AppRunner(_application(exchange, hub), access_log=None, shutdown_timeout=SHUTDOWN_SECONDS)
+    async with serving(config) as server:
+        yield server.port
+
+
+@contextlib.asynccontextmanager
+async def serving(config: ServerConfig) -> AsyncIterator[Serving]:
+    """As `running`, with the exchange at hand."""
+    scheduler = LoopScheduler(MarketClock(speed=config.speed), asyncio.get_running_loop())
+    local = LocalExchange(config, scheduler)
+    streams = Streams(local)
+    runner = web.AppRunner(_application(local, streams), access_log=None, shutdown_timeout=SHUTDOWN_SECONDS)
     await runner.setup()
-    publisher = asyncio.create_task(hub.publish())
+    listener = Listener(runner, config.host, config.port)
+    local.outages.on_begin.append(lambda part, seconds: listener.down(seconds) if part is Part.ALL else None)
+    publisher = asyncio.create_task(streams.public.publish())
     publisher.add_done_callback(_report_failure)
     try:
-        site = web.TCPSite(runner, config.host, config.port)
-        await site.start()
-        yield int(runner.addresses[0][1])
+        await listener.open()
+        yield Serving(listener.port, local)
     finally:
+        scheduler.close()
         publisher.cancel()
-        await hub.disconnect_all()
+        await listener.close()
+        await streams.disconnect_all()
         await runner.cleanup()
 
 
@@ -64,11 +87,13 @@ async def serve_until_signal(config: ServerConfig) -> None:
     _log.info("stopped")
 
 
-def _application(exchange: Exchange, hub: stream.Hub) -> web.Application:
-    application = web.Application(middlewares=[rest.unknown_routes], client_max_size=BODY_BYTES_MAX)
-    application[rest.EXCHANGE] = exchange
-    application[stream.HUB] = hub
-    application.add_routes([*rest.routes(), stream.route(), *control.routes()])
+def _application(local: LocalExchange, streams: Streams) -> web.Application:
+    application = web.Application(client_max_size=BODY_BYTES_MAX)
+    application[front.LOCAL] = local
+    application[stream.HUB] = streams.public
+    application[STREAMS] = streams
+    # Streams stand before the REST door, which takes every path that is left.
+    application.add_routes([*streams.routes(), *control.routes(), *control_trading.routes(), *front.routes()])
     return application
 
 

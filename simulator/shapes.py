@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from simulator.book import Book, Side
-from simulator.market import SymbolMarket, Trade
+from simulator.market import Market, Trade
 from simulator.process import HOUR_MS, SLOT_MS, Bar
 from simulator.symbols import Instrument
 
@@ -169,7 +169,7 @@ class Day:
     hour_ago: float
 
 
-def day_of(market: SymbolMarket, at_ms: int) -> Day:
+def day_of(market: Market, at_ms: int) -> Day:
     """Figures of the open hour and the 24 before it, which is how far this ticker's day goes."""
     bars = market.candles(interval_minutes=60, first_ms=at_ms - 25 * HOUR_MS, last_ms=at_ms, at_ms=at_ms)
     return Day(
@@ -182,7 +182,7 @@ def day_of(market: SymbolMarket, at_ms: int) -> Day:
     )
 
 
-def ticker(market: SymbolMarket, day: Day, at_ms: int) -> dict[str, Json]:
+def ticker(market: Market, day: Day, at_ms: int) -> dict[str, Json]:
     """The fields that the REST ticker and the ticker topic share."""
     instrument = market.instrument
     price, book = market.price(at_ms), market.book(at_ms, 1)
@@ -212,7 +212,7 @@ def ticker(market: SymbolMarket, day: Day, at_ms: int) -> dict[str, Json]:
     }
 
 
-def rest_ticker(market: SymbolMarket, day: Day, at_ms: int) -> dict[str, Json]:
+def rest_ticker(market: Market, day: Day, at_ms: int) -> dict[str, Json]:
     """One row of /v5/market/tickers, category linear."""
     return {
         **ticker(market, day, at_ms),

@@ -1,11 +1,14 @@
-"""The simulated instruments: Bybit's filters (reference: linear perpetuals) and the market character of each symbol."""
+"""The simulated instruments: Bybit's filters (linear perpetuals and spot) and the market character of each symbol."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Instrument:
     """One USDT-margined linear perpetual; prices in USDT, quantities in the base coin."""
+
+    category: ClassVar[str] = "linear"
 
     symbol: str
     base_coin: str
@@ -40,6 +43,16 @@ class Instrument:
     def qty_decimals(self) -> int:
         """Digits after the point of a quantity."""
         return decimals(self.qty_step)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpotInstrument(Instrument):
+    """One spot pair. Here qty_step is Bybit's basePrecision and min_notional its minOrderAmt."""
+
+    category: ClassVar[str] = "spot"
+
+    quote_precision: str
+    """Smallest step of an amount in USDT, as of a market order by value."""
 
 
 def decimals(step: str) -> int:
@@ -91,4 +104,54 @@ INSTRUMENTS: dict[str, Instrument] = {
         ),
     )
 }
-"""Every symbol that the simulator knows, by name."""
+"""Every symbol that the simulator knows, by name: its linear perpetual."""
+
+
+def _spot(
+    symbol: str, *, tick: str, base_precision: str, quote_precision: str, limit_max: str, market_max: str
+) -> SpotInstrument:
+    """The spot pair of a symbol: filters of its own, a third of the perpetual's volume and half of its depth."""
+    linear = INSTRUMENTS[symbol]
+    return SpotInstrument(
+        symbol=symbol,
+        base_coin=linear.base_coin,
+        tick_size=tick,
+        qty_step=base_precision,
+        max_order_qty=limit_max,
+        max_market_qty=market_max,
+        min_notional="5",
+        start_price=linear.start_price,
+        hourly_volume=linear.hourly_volume / 3.0,
+        volatility_factor=linear.volatility_factor,
+        touch_depth_usd=linear.touch_depth_usd / 2.0,
+        quote_precision=quote_precision,
+    )
+
+
+SPOT_INSTRUMENTS: dict[str, SpotInstrument] = {
+    "BTCUSDT": _spot(
+        "BTCUSDT",
+        tick="0.1",
+        base_precision="0.000001",
+        quote_precision="0.0000001",
+        limit_max="83",
+        market_max="41.5",
+    ),
+    "ETHUSDT": _spot(
+        "ETHUSDT",
+        tick="0.01",
+        base_precision="0.00001",
+        quote_precision="0.0000001",
+        limit_max="2240",
+        market_max="1120",
+    ),
+    "SOLUSDT": _spot(
+        "SOLUSDT",
+        tick="0.01",
+        base_precision="0.001",
+        quote_precision="0.00001",
+        limit_max="36000",
+        market_max="18000",
+    ),
+}
+"""The spot pair of every symbol."""

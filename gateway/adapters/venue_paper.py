@@ -16,14 +16,13 @@ import itertools
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from decimal import ROUND_DOWN, Decimal
+from decimal import Decimal
 
 from gateway.core.model import (
     ZERO,
     Book,
     Evidence,
     Fill,
-    Instrument,
     Level,
     OrderLinkId,
     OrderRecord,
@@ -32,8 +31,8 @@ from gateway.core.model import (
     Side,
     Symbol,
 )
+from gateway.core.quantity import floored, paper_qty, refusal_of
 from gateway.core.risk import Approved
-from gateway.core.size import MONEY_STEP
 from gateway.core.venue import VenueBlock
 from gateway.ports import MarketData
 
@@ -94,7 +93,7 @@ class PaperVenue:
         if book is None or instrument is None:
             return outcome_of(ZERO, ())
         levels = list(self._remaining(symbol, side, book, approved.qty_usd * LOOK_AHEAD))
-        qty = order_qty(approved, book, levels, instrument)
+        qty = paper_qty(approved, book, levels, instrument)
         refusal = refusal_of(qty, instrument, book.mid)
         if refusal:
             return Outcome(state=OrderState.REJECTED, detail=refusal, evidence=Evidence.PAPER)
@@ -131,41 +130,6 @@ def within_protection(side: Side, book: Book) -> Iterator[Level]:
         yield from itertools.takewhile(lambda level: level.price >= floor, book.bids)
 
 
-def order_qty(approved: Approved, book: Book, levels: Sequence[Level], instrument: Instrument) -> Decimal:
-    """The quantity to ask for, in whole steps, rounded down."""
-    step = instrument.qty_step
-    if approved.order.reduce_only:
-        # The approved notional was itself rounded down from position x mid: one money step gives that back,
-        # or the last quantity step of a position could never be closed.
-        return floored((approved.qty_usd + MONEY_STEP) / (approved.mid_price or book.mid), step)
-    qty = floored(approved.qty_usd / book.mid, step)
-    return min(qty, affordable_qty(levels, approved.qty_usd, step)) if approved.order.side is Side.BUY else qty
-
-
-def affordable_qty(levels: Sequence[Level], budget_usd: Decimal, step: Decimal) -> Decimal:
-    """The most whole steps that `budget_usd` pays for; what lies beyond the last level is priced like it."""
-    qty, left = ZERO, budget_usd
-    for level in levels:
-        wanted = floored(left / level.price, step)
-        taken = min(wanted, floored(level.qty, step))
-        qty += taken
-        left -= taken * level.price
-        if taken == wanted:
-            return qty
-    return qty + floored(left / levels[-1].price, step) if levels else qty
-
-
-def refusal_of(qty: Decimal, instrument: Instrument, mid: Decimal) -> str:
-    """Why the venue's filters refuse a quantity; empty when they do not."""
-    if qty < instrument.min_qty:
-        return f"quantity {qty:f} is below the minimum {instrument.min_qty:f}"
-    if qty * mid < instrument.min_notional_usd:
-        return f"order value is below the minimum {instrument.min_notional_usd:f} USDT"
-    if qty > instrument.max_market_qty:
-        return f"quantity {qty:f} is above the maximum {instrument.max_market_qty:f}"
-    return ""
-
-
 def walk(levels: Sequence[Level], qty: Decimal, step: Decimal, fee_rate: Decimal) -> tuple[Fill, ...]:
     """Take levels in order until `qty` is filled or they end; one fill for each level."""
     fills: list[Fill] = []
@@ -187,8 +151,3 @@ def outcome_of(qty: Decimal, fills: tuple[Fill, ...]) -> Outcome:
         return Outcome(state=OrderState.CANCELLED, evidence=Evidence.PAPER)
     state = OrderState.FILLED if filled == qty else OrderState.PARTIALLY_FILLED
     return Outcome(state=state, fills=fills, evidence=Evidence.PAPER)
-
-
-def floored(qty: Decimal, step: Decimal) -> Decimal:
-    """Whole steps, rounded down: never more than was asked for."""
-    return (qty / step).quantize(Decimal(1), rounding=ROUND_DOWN) * step

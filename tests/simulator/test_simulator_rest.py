@@ -97,7 +97,7 @@ async def test_recent_trades_come_newest_first(client: Any) -> None:
         ("kline", KLINE | {"interval": "7"}),
         ("kline", {"category": "linear", "symbol": "BTCUSDT"}),
         ("kline", KLINE | {"symbol": "DOGEUSDT"}),
-        ("kline", KLINE | {"category": "spot"}),
+        ("kline", KLINE | {"category": "inverse"}),
         ("kline", KLINE | {"limit": "0"}),
         ("kline", KLINE | {"limit": "1001"}),
         ("kline", KLINE | {"start": "-5"}),

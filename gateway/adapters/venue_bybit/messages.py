@@ -46,9 +46,9 @@ class BadRowError(Exception):
 def parse_order(row: Row) -> VenueOrder:
     """One order, of REST or the topic `order`. Raises BadRowError."""
     return VenueOrder(
-        venue_order_id=_text(row, "orderId"),
+        venue_order_id=_name(row, "orderId"),
         order_link_id=OrderLinkId(_text(row, "orderLinkId")),
-        symbol=Symbol(_text(row, "symbol")),
+        symbol=parse_symbol(row),
         side=_side(row),
         qty=_decimal(row, "qty"),
         filled_qty=_decimal_or_zero(row, "cumExecQty"),
@@ -62,10 +62,10 @@ def parse_order(row: Row) -> VenueOrder:
 def parse_execution(row: Row) -> Execution:
     """One execution, of REST or the topic `execution`. Raises BadRowError."""
     return Execution(
-        exec_id=_text(row, "execId"),
+        exec_id=_name(row, "execId"),
         venue_order_id=_text(row, "orderId"),
         order_link_id=OrderLinkId(_text(row, "orderLinkId")),
-        symbol=Symbol(_text(row, "symbol")),
+        symbol=parse_symbol(row),
         side=_side(row),
         price=_decimal(row, "execPrice"),
         qty=_decimal(row, "execQty"),
@@ -75,14 +75,21 @@ def parse_execution(row: Row) -> Execution:
     )
 
 
+def parse_symbol(row: Row) -> Symbol:
+    """The symbol that a row speaks of. Raises BadRowError."""
+    return Symbol(_name(row, "symbol"))
+
+
 def parse_position(row: Row) -> VenuePosition | None:
-    """One position; None when it is flat. Raises BadRowError."""
-    size = _decimal_or_zero(row, "size")
+    """One position; None when it is flat. Raises BadRowError: a size that is not told is not zero."""
+    size = _decimal(row, "size")
+    if size < 0:
+        raise BadRowError("size is negative")
     if size == 0:
         return None
     entry = row.get("avgPrice") or row.get("entryPrice")  # REST says avgPrice, the topic entryPrice
     return VenuePosition(
-        symbol=Symbol(_text(row, "symbol")),
+        symbol=parse_symbol(row),
         qty=size * _side(row).sign,
         entry_price=_number("entryPrice", entry),
     )
@@ -113,6 +120,14 @@ def _text(row: Row, name: str) -> str:
     return value
 
 
+def _name(row: Row, name: str) -> str:
+    """A text that is never empty, since it tells one thing from another."""
+    value = _text(row, name)
+    if not value:
+        raise BadRowError(f"{name} is missing")
+    return value
+
+
 def _side(row: Row) -> Side:
     side = _SIDES.get(_text(row, "side"))
     if side is None:
@@ -125,7 +140,7 @@ def _decimal(row: Row, name: str) -> Decimal:
 
 
 def _decimal_or_zero(row: Row, name: str) -> Decimal:
-    return _number(name, row.get(name)) if row.get(name) not in {None, ""} else ZERO
+    return _number(name, row.get(name)) if row.get(name) not in (None, "") else ZERO
 
 
 def _number(name: str, text: object) -> Decimal:

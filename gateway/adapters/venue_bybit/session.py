@@ -1,0 +1,336 @@
+"""The only import of pybit: one HTTP session with Bybit, on one thread, that sends every call once.
+
+pybit by itself repeats requests, sleeps, follows redirects into false answers, prints its secret and puts the request
+into its exceptions. So it is built in one way only, for the one version that this was read for, and none of its
+exceptions leaves this file: they become values first, and a new error is raised where the old one is gone.
+
+A call has a time limit of its own. When that passes before the thread came to it, it is never made. When it passes
+later, the connection is cut so that the thread is free again, and what became of the request is not known.
+"""
+
+import asyncio
+import contextlib
+import io
+import logging
+import threading
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import requests
+import urllib3
+from pybit import VERSION
+from pybit.exceptions import FailedRequestError, InvalidRequestError
+from pybit.unified_trading import HTTP
+from requests.adapters import BaseAdapter
+
+from gateway.adapters.venue_bybit.budget import CREATE, Budget, Heard
+from gateway.adapters.venue_bybit.codes import CodeKind, kind_of, kind_of_status
+from gateway.adapters.venue_bybit.endpoint import Endpoint, checked_endpoint
+from gateway.adapters.venue_bybit.faults import NoAnswerError, NotSentError, Refusal, VenueFault, scrubbed
+from gateway.adapters.venue_bybit.runner import Runner, RunnerBusyError, ThreadRunner
+from gateway.core.credentials import Credentials
+from gateway.core.model import OrderLinkId
+from gateway.ports import Clock, StartError
+
+__all__ = [
+    "BybitSession",
+    "Endpoint",
+    "NoAnswerError",
+    "NotSentError",
+    "Refusal",
+    "Reply",
+    "Runner",
+    "ThreadRunner",
+    "VenueFault",
+    "checked_endpoint",
+]
+
+PYBIT_VERSION = "5.17.0"
+"""What follows rests on inner names of this version."""
+CONNECT_SECONDS = 3.0
+READ_SECONDS = 8.0
+"""The longest silence that is waited through; Bybit answers within half a second."""
+CALL_MS = 8000
+"""The time limit of a call that names none."""
+ANSWER_BYTES_MAX = 1 << 20
+"""A page of 100 executions is 60 KB."""
+SIGNED_MAX = 1000
+SIGNED_KEPT_MS = 3_600_000
+"""When an order was signed is remembered at least so long: far beyond the moment at which its absence is proven.
+At ten orders a second that is 36,000 orders; when there are fewer than SIGNED_MAX, they are kept for longer."""
+
+_LOST = (
+    requests.RequestException,
+    urllib3.exceptions.HTTPError,
+    OSError,
+    # What pybit's own reading of an answer raises when it has another shape than Bybit's.
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    RecursionError,
+)
+"""All of these mean one thing: there is no answer that says what was done."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """An answer with retCode 0."""
+
+    result: Mapping[str, object]
+    signed_ms: int
+    """When the request was signed, by the gateway's clock: the venue takes it up to recv_window after that."""
+    elapsed_ms: int
+    """Between the request's leaving and the answer's head."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Told:
+    """How a call ended, as a value: an exception of pybit's would carry the request along."""
+
+    outcome: Reply | VenueFault
+    heard: Heard | None
+    """None when nothing was sent."""
+
+
+@dataclass(slots=True, kw_only=True)
+class _Attempt:
+    """One call, seen by the thread that makes it and by the loop that may give up on it first."""
+
+    deadline_ms: int
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    signed_ms: int | None = None
+    given_up: bool = False
+    body: urllib3.BaseHTTPResponse | None = None
+    """The answer's body while it is being read."""
+
+    def begin(self, now_ms: int) -> bool:
+        """The thread has come to it; False when it must not be made any more."""
+        with self.lock:
+            if not self.given_up and now_ms <= self.deadline_ms:
+                self.signed_ms = now_ms
+            return self.signed_ms is not None
+
+    def give_up(self) -> bool:
+        """The loop waits no longer. Whether the call was begun; if not, it never will be."""
+        with self.lock:
+            self.given_up = True
+            if self.body is not None:
+                # The body may have ended by itself meanwhile, which urllib3 says by one of these.
+                with contextlib.suppress(ValueError, RuntimeError, OSError):
+                    self.body.shutdown()
+            return self.signed_ms is not None
+
+    def reads(self, body: urllib3.BaseHTTPResponse) -> bool:
+        """The thread begins to read the answer's body; False when nobody waits for it any more."""
+        with self.lock:
+            self.body = body
+            return not self.given_up
+
+    def end(self) -> None:
+        """The thread is through: there is nothing left to cut."""
+        with self.lock:
+            self.body = None
+
+
+class _Http(HTTP):  # type: ignore[misc] # pybit has no types
+    """The client of pybit, which shows no secret and signs with the time that was written down for the call."""
+
+    signed_ms: int = 0
+
+    def __repr__(self) -> str:
+        return "<pybit HTTP>"
+
+    def _prepare_headers(
+        self, payload: str, recv_window: int, content_type: str = "application/json"
+    ) -> dict[str, str]:
+        signature = self._auth(payload=payload, recv_window=recv_window, timestamp=self.signed_ms)
+        return {
+            "Content-Type": content_type,
+            "X-BAPI-API-KEY": self.api_key,
+            "X-BAPI-SIGN": signature,
+            "X-BAPI-SIGN-TYPE": "2",
+            "X-BAPI-TIMESTAMP": str(self.signed_ms),
+            "X-BAPI-RECV-WINDOW": str(recv_window),
+        }
+
+
+class BybitSession:
+    """Calls Bybit's REST interface as one account; close it once."""
+
+    def __init__(
+        self,
+        *,
+        endpoint: Endpoint,
+        credentials: Credentials,
+        recv_window_ms: int,
+        clock: Clock,
+        budget: Budget,
+        name: str,
+        run: Runner,
+        transport: BaseAdapter | None = None,
+    ) -> None:
+        self.budget = budget
+        self._name = name
+        self._clock = clock
+        self._run = run
+        self._hidden = (credentials.secret.reveal(), credentials.key)
+        self._http = _client(endpoint, credentials, recv_window_ms, transport)
+        self._http.client.hooks["response"].append(self._take_body)
+        self._attempt: _Attempt | None = None
+        self._status_text = ""
+        self._signed: OrderedDict[OrderLinkId, int] = OrderedDict()
+        self._closed = False
+
+    def __repr__(self) -> str:
+        return f"<BybitSession {self._name}>"
+
+    def signed_ms(self, order_link_id: OrderLinkId) -> int | None:
+        """When this session last signed an order of that id; None when it did not, or long ago."""
+        return self._signed.get(order_link_id)
+
+    async def call(self, method: str, *, within_ms: int = CALL_MS, **params: object) -> Reply:
+        """Make one call by pybit's name of it, once.
+
+        Raises Refusal for a retCode other than 0, NotSentError when nothing was sent, NoAnswerError when what became of
+        the request is not known; nothing of pybit's own. Raises KeyError for a call that is not on the budget's list.
+        """
+        block = self.budget.take(method, reducing=params.get("reduceOnly") is True)
+        if block:
+            raise NotSentError(block.what)
+        attempt = _Attempt(deadline_ms=self._clock.now_ms() + within_ms)
+        calling = asyncio.ensure_future(self._run(lambda: self._make(attempt, method, params)))
+        calling.add_done_callback(lambda done: self._learn(method, done))
+        try:
+            await asyncio.wait({calling}, timeout=within_ms / 1000)
+        finally:
+            begun = attempt.give_up() if not calling.done() else True
+        if not calling.done():
+            raise NoAnswerError(f"no answer within {within_ms} ms") if begun else NotSentError("its time was over")
+        try:
+            outcome = calling.result().outcome
+        except RunnerBusyError:
+            raise NotSentError("too many calls are waiting") from None
+        if isinstance(outcome, VenueFault):
+            raise outcome
+        return outcome
+
+    async def close(self) -> None:
+        """Make no more calls, end the thread, and close the connections."""
+        self._closed = True
+        if isinstance(self._run, ThreadRunner):
+            await self._run.close()
+        self._http.client.close()
+
+    def _learn(self, method: str, calling: "asyncio.Future[_Told]") -> None:
+        """Give the budget what came back, also when it came too late for the caller."""
+        if calling.cancelled() or calling.exception() is not None:
+            return
+        heard = calling.result().heard
+        if heard is not None:
+            self.budget.heard(method, heard)
+
+    def _make(self, attempt: _Attempt, method: str, params: Mapping[str, object]) -> _Told:
+        """On the session's thread: make the call, and put its end into a value."""
+        now_ms = self._clock.now_ms()
+        if self._closed or not attempt.begin(now_ms):
+            return _Told(outcome=NotSentError("its time was over"), heard=None)
+        if method == CREATE:
+            self._remember(OrderLinkId(str(params["orderLinkId"])), now_ms)
+        self._attempt, self._status_text = attempt, ""
+        left_seconds = max(0.001, (attempt.deadline_ms - now_ms) / 1000)
+        self._http.signed_ms = now_ms
+        self._http.timeout = (min(CONNECT_SECONDS, left_seconds), min(READ_SECONDS, left_seconds))
+        try:
+            answer, elapsed, headers = getattr(self._http, method)(**params)
+            return _reply(answer, headers, now_ms, round(elapsed.total_seconds() * 1000))
+        except InvalidRequestError as fault:
+            return self._refused(fault.status_code, fault.message, fault.resp_headers or {})
+        except FailedRequestError as fault:
+            return self._failed(fault.status_code, fault.resp_headers)
+        except _LOST as fault:
+            return _lost(f"no answer: {type(fault).__name__}")
+        finally:
+            self._attempt = None
+            attempt.end()
+
+    def _remember(self, order_link_id: OrderLinkId, now_ms: int) -> None:
+        self._signed[order_link_id] = now_ms
+        self._signed.move_to_end(order_link_id)
+        while len(self._signed) > SIGNED_MAX and next(iter(self._signed.values())) < now_ms - SIGNED_KEPT_MS:
+            self._signed.popitem(last=False)
+
+    def _refused(self, code: object, message: object, headers: Mapping[str, str]) -> _Told:
+        if type(code) is not int:
+            return _lost("the answer has no readable retCode")
+        refusal = Refusal(code, kind_of(code), scrubbed(message, self._hidden))
+        heard = Heard(headers=headers, answered=True, kind=refusal.kind, text=str(refusal))
+        return _Told(outcome=refusal, heard=heard)
+
+    def _failed(self, status: object, headers: Mapping[str, str] | None) -> _Told:
+        """An HTTP status other than 200; pybit gives 409 to what is no JSON."""
+        kind = kind_of_status(status, self._status_text) if isinstance(status, int) else CodeKind.UNKNOWN
+        text = f"HTTP {status}"
+        return _Told(
+            outcome=NoAnswerError(text), heard=Heard(headers=headers or {}, answered=False, kind=kind, text=text)
+        )
+
+    def _take_body(self, response: requests.Response, **_: object) -> None:
+        """Read the body within its bounds, in the place where the loop can cut it off."""
+        raw = response.raw
+        if isinstance(raw, urllib3.BaseHTTPResponse):
+            if self._attempt is not None and not self._attempt.reads(raw):
+                raise requests.exceptions.ReadTimeout("nobody waits for it")
+            body = bytearray()
+            for piece in raw.stream(65_536, decode_content=True):
+                body += piece
+                if len(body) > ANSWER_BYTES_MAX:
+                    raw.close()
+                    raise requests.exceptions.ContentDecodingError("the answer is too long")
+            response.raw = io.BytesIO(body)
+        if response.status_code != requests.codes.ok:
+            self._status_text = response.text[:1000]
+
+
+def _client(endpoint: Endpoint, credentials: Credentials, recv_window_ms: int, transport: BaseAdapter | None) -> _Http:
+    """The client of pybit in the one safe construction. Raises StartError for another version of pybit."""
+    if VERSION != PYBIT_VERSION:
+        raise StartError(f"pybit is version {VERSION}, and live orders were written for {PYBIT_VERSION}: install that.")
+    http = _Http(
+        testnet=endpoint.env == "testnet",
+        demo=endpoint.env == "demo",
+        api_key=credentials.key,
+        api_secret=credentials.secret.reveal(),
+        timeout=(CONNECT_SECONDS, READ_SECONDS),
+        recv_window=recv_window_ms,
+        force_retry=False,
+        max_retries=1,  # attempts in all
+        retry_codes={-999},  # no code of Bybit's; an empty set would bring pybit's own back
+        return_response_headers=True,
+        log_requests=False,
+    )
+    http.endpoint = endpoint.rest_url
+    http.client.trust_env = False  # no proxy and no .netrc of the environment
+    http.client.max_redirects = 0  # a redirect is followed as GET, and would look like success
+    # It could only write bodies, and says nothing that is not told here.
+    logging.getLogger("pybit._http_manager").disabled = True
+    if transport is not None:
+        http.client.mount("https://", transport)
+        http.client.mount("http://", transport)
+    return http
+
+
+def _reply(answer: object, headers: Mapping[str, str], signed_ms: int, elapsed_ms: int) -> _Told:
+    """An answer that pybit found no fault with, checked: anything without a retCode looks like success to it."""
+    if not isinstance(answer, Mapping) or type(answer.get("retCode")) is not int or answer["retCode"] != 0:
+        return _lost("the answer has no readable retCode")
+    result = answer.get("result")
+    if result is not None and not isinstance(result, Mapping):
+        return _lost("the answer's result is no object")
+    reply = Reply(result=result or {}, signed_ms=signed_ms, elapsed_ms=elapsed_ms)
+    return _Told(outcome=reply, heard=Heard(headers=headers, answered=True, kind=None, text=""))
+
+
+def _lost(text: str) -> _Told:
+    return _Told(outcome=NoAnswerError(text), heard=Heard(headers={}, answered=False, kind=None, text=text))
