@@ -261,14 +261,13 @@ async def test_funding_and_own_losses_explain_a_fall_of_the_wallet(world):
     await bought(world)
     world.venue.price = Decimal(40_000)
     await bought(world, "exit", side=Side.SELL, reduce_only=True)
-    lost = world.account.ledger.earned_usd
+    lost, held = world.account.ledger.earned_usd, world.account.ledger.position_qty(BTC)
     assert lost < -600
-    later(world)
-    holds(world, wallet=a_wallet(str(97_000 + lost), at_ms=world.clock.at_ms))
-    await world.account_watch.run()
-    later(world)
-    holds(world, wallet=a_wallet(str(97_000 + lost), at_ms=world.clock.at_ms))
-    await world.account_watch.run()
+    for _ in range(3):
+        later(world)
+        wallet = a_wallet(str(97_000 + lost), at_ms=world.clock.at_ms)
+        holds(world, positions=(a_position(str(held)),), wallet=wallet)
+        assert await world.account_watch.run()
     assert changes(world) == []
 
 

@@ -563,7 +563,9 @@ class Position(_message.Message):
     entry_price: _builtins.float
     """The mean price at which it was entered, in US dollars."""
     mark_price: _builtins.float
-    """The mid price that it is valued at; 0 when none is known."""
+    """The price that it is valued at: the mid price, in live trading the venue's
+    mark price; 0 when none is known.
+    """
     unrealised_pnl_usd: _builtins.float
     """Open profit or loss at the mark price, in US dollars."""
     def __init__(
