@@ -43,8 +43,8 @@ def leave(client: Any) -> None:
     assert not client.wst.is_alive()
 
 
-QUICK = {"testnet": False, "restart_on_error": False, "ping_interval": 2, "ping_timeout": 0.3}
-"""The thread of a closed client ends after ping_timeout."""
+QUICK = {"testnet": False, "restart_on_error": False, "ping_interval": 60, "ping_timeout": 0.3}
+"""The thread of a closed client ends after ping_timeout; no ping is sent, whose answer a busy machine may delay."""
 KEY = QUICK | {"api_key": OWN.key, "api_secret": OWN.secret, "private_auth_expire": 5}
 
 
