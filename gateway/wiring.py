@@ -9,6 +9,7 @@ import structlog
 
 from gateway import __version__
 from gateway.account import Account
+from gateway.adapters.ban import AddressBan
 from gateway.adapters.clock import SystemClock
 from gateway.adapters.facts import LocalFacts
 from gateway.adapters.journal_sqlite import SqliteJournal
@@ -213,6 +214,7 @@ def _market(settings: Settings, clock: SystemClock) -> BybitMarket:
         clock=clock,
         bar_minutes=settings.bar_minutes,
         price_age_ms_max=settings.price_age_ms_max,
+        ban=AddressBan(clock=clock),
     )
 
 

@@ -9,6 +9,7 @@ from builders import BTC, NOW_MS, a_book, an_instrument, an_order
 from bybit_exchange import KEY, SECRET, ScriptedBybit
 from fakes import FakeMarket
 
+from gateway.adapters.ban import AddressBan
 from gateway.adapters.venue_bybit.alarms import Alarm
 from gateway.adapters.venue_bybit.budget import Budget
 from gateway.adapters.venue_bybit.events import OrderEvents
@@ -76,7 +77,7 @@ class Live:
 
     def build(self) -> None:
         clock = self.clock or self.time
-        self.budget = Budget(clock=clock, alarm=self.alarms.append)
+        self.budget = Budget(clock=clock, alarm=self.alarms.append, ban=AddressBan(clock=clock))
         self.orders = a_session(clock, self.exchange, self.budget, run=self.runner or inline)
         self.reads = a_session(clock, self.exchange, self.budget, name="reads")
         self.venue = BybitVenue(

@@ -398,5 +398,6 @@ def test_a_market_that_never_started_shows_nothing() -> None:
         clock=FakeClock(),
         bar_minutes=1,
         price_age_ms_max=1,
+        ban=AddressBan(clock=FakeClock()),
     )
     assert (market.book(BTC), market.instrument(BTC), market.bars(BTC), market.mark_price(BTC)) == (None,) * 4

@@ -1,8 +1,8 @@
 """The live venue: sends an order to Bybit once, and says what became of it only when that is proven.
 
 1. Not sent at all (no filters, too small, no budget, shut out, no time left): said so, with evidence UNSENT.
-2. A retCode that says "not done" is the end: REJECTED. Everything else that is not an answer to this very order, with
-   its id, is ambiguous: the order may exist.
+2. A retCode that says "not done" is the end: REJECTED, unless the stream has told of the order already. Everything else
+   that is not an answer to this very order, with its id, is ambiguous: the order may exist.
 3. An answer only says that Bybit has taken the order. What became of it is told by the private stream, else by asking:
    the order has ended, and its executions add up to what it says was filled.
 4. What is not proven when the time is over is UNKNOWN, and stays so until `find` proves an end, or that the order was
@@ -19,13 +19,13 @@ from decimal import Decimal
 
 import structlog
 
+from gateway.adapters.pause import Pause
 from gateway.adapters.venue_bybit.absence import Absence
 from gateway.adapters.venue_bybit.alarms import Alarm, AlarmKind
 from gateway.adapters.venue_bybit.budget import CREATE
 from gateway.adapters.venue_bybit.codes import NOT_DONE, STALE_FILTERS, CodeKind
 from gateway.adapters.venue_bybit.events import OrderEvents
 from gateway.adapters.venue_bybit.ladder import CATEGORY, Ladder
-from gateway.adapters.venue_bybit.pause import Pause
 from gateway.adapters.venue_bybit.session import BybitSession, NotSentError, Refusal, Reply, VenueFault
 from gateway.adapters.venue_bybit.trail import Trail
 from gateway.core.model import Evidence, Order, OrderLinkId, OrderRecord, OrderState, Outcome, Side, Symbol
@@ -196,7 +196,8 @@ class BybitVenue:
             self._absence.settle(sendable.link)
             return _unsent(OrderState.EXPIRED, fault.text)
         except Refusal as refusal:
-            if refusal.kind in NOT_DONE:
+            # Something on the way may have sent the request twice: what the stream told of the order is stronger.
+            if refusal.kind in NOT_DONE and not trail.exists:
                 return self._rejected(sendable, refusal)
             log.warning("order_answer_ambiguous", link=sendable.link, detail=refusal.text)
         except VenueFault as fault:

@@ -1,0 +1,53 @@
+"""Whose turn it is to use a session's thread: one call at a time, those that reduce a position before all others.
+
+A call waits here, on the loop, and not in the thread's queue: so it is judged by what the call before it has learned
+(a ban, a limit that is used up), and a reduction does not wait behind openings.
+"""
+
+import asyncio
+from collections import deque
+
+WAITING_MAX = 64
+"""Calls of each kind that may wait: more would be too old when their turn came."""
+
+
+class TooManyWaitError(Exception):
+    """So many calls wait already that this one was not taken."""
+
+
+class Turns:
+    """The turns of one session; for one event loop."""
+
+    def __init__(self, *, waiting_max: int = WAITING_MAX) -> None:
+        self._waiting_max = waiting_max
+        self._taken = False
+        self._reducing: deque[asyncio.Future[None]] = deque()
+        self._others: deque[asyncio.Future[None]] = deque()
+
+    async def take(self, *, reducing: bool) -> None:
+        """Wait for the turn; whoever has it must give it on. Raises TooManyWaitError."""
+        if not self._taken:
+            self._taken = True
+            return
+        queue = self._reducing if reducing else self._others
+        if len(queue) >= self._waiting_max:
+            raise TooManyWaitError
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        queue.append(turn)
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled():
+                self.give()  # it came in the same moment
+            elif turn in queue:
+                queue.remove(turn)
+            raise
+
+    def give(self) -> None:
+        """The turn is over: the next one has it."""
+        while queue := self._reducing or self._others:
+            turn = queue.popleft()
+            if not turn.done():  # else its caller has just gone away
+                turn.set_result(None)
+                return
+        self._taken = False
