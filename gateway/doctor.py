@@ -7,7 +7,7 @@ from pathlib import Path
 
 from gateway.adapters.journal_sqlite.inspection import back_up, inspect
 from gateway.adapters.journal_sqlite.schema import JournalUnusableError
-from gateway.core.audit import AuditReport, Fault, earned_usd
+from gateway.core.audit import AuditReport, Fault
 
 __all__ = ["Diagnosis", "JournalUnusableError", "copy", "diagnose"]
 
@@ -56,9 +56,10 @@ def _summary(report: AuditReport) -> list[str]:
     ledger = report.ledger
     money = f"realised {ledger.realised_usd:f} USD, fees {ledger.fees_usd:f} USD"
     lines = [
+        f"account  {report.account or 'none yet'}",
         f"records  {report.records} ({_counts(report.kinds)}), head {report.head_digest.hex()}",
         f"orders   {sum(report.states.values())} ({_counts(report.states)})",
-        f"ledger   {money}, equity is the start and {earned_usd(ledger):+f} USD, open positions aside",
+        f"ledger   {money}, equity is the start and {ledger.earned_usd:+f} USD, open positions aside",
         f"risk     {report.risk_state.value}",
         f"watch    {_watch(report)}, {report.unmatured} decisions wait for their outcome",
     ]
@@ -101,6 +102,7 @@ def _report_object(report: AuditReport) -> dict[str, object]:
     ledger = report.ledger
     return {
         "faults": [_fault_object(fault) for fault in report.faults],
+        "account": report.account,
         "records": report.records,
         "kinds": dict(report.kinds),
         "states": dict(report.states),
@@ -111,7 +113,7 @@ def _report_object(report: AuditReport) -> dict[str, object]:
         "unmatured": report.unmatured,
         "realised_usd": format(ledger.realised_usd, "f"),
         "fees_usd": format(ledger.fees_usd, "f"),
-        "earned_usd": format(earned_usd(ledger), "f"),
+        "earned_usd": format(ledger.earned_usd, "f"),
         "positions": {
             symbol: {"qty": format(position.qty, "f"), "entry_price": format(position.entry_price, "f")}
             for symbol, position in sorted(ledger.positions.items())

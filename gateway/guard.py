@@ -1,4 +1,4 @@
-"""The risk guard: watches the equity, latches the drawdown lock, and moves the risk state by audited calls."""
+"""The risk guard: watches the equity, latches what forbids orders, and moves the risk state by audited calls."""
 
 import asyncio
 from dataclasses import dataclass, replace
@@ -8,8 +8,9 @@ import structlog
 
 from gateway.account import Account
 from gateway.core.lifecycle import RiskStatus, drawdown
-from gateway.core.model import RiskChange, RiskState, Symbol
-from gateway.ports import Clock, Journal, JournalUnavailableError, MarketData
+from gateway.core.model import RiskChange, RiskState
+from gateway.equity import Equity
+from gateway.ports import Clock, Journal, JournalUnavailableError
 
 WATCH_SECONDS = 1.0
 """How often the equity is looked at when no order does it."""
@@ -25,7 +26,7 @@ class Standing:
 
     state: RiskState
     equity_usd: Decimal | None
-    """None when a held symbol has no fresh price."""
+    """None when it cannot be told at this moment."""
     last_equity_usd: Decimal
     """The newest equity that could be told; for showing, never for judging."""
     peak_equity_usd: Decimal
@@ -40,21 +41,21 @@ class RiskGuard:
         *,
         account: Account,
         journal: Journal,
-        market: MarketData,
+        equity: Equity,
         clock: Clock,
         drawdown_max: Decimal,
-        price_age_ms_max: int,
     ) -> None:
         self._account = account
         self._journal = journal
-        self._market = market
+        self._equity = equity
         self._clock = clock
         self._drawdown_max = drawdown_max
-        self._price_age_ms_max = price_age_ms_max
         self._moving = asyncio.Lock()
         self._owed: list[RiskChange] = []
         self._last_equity_usd = account.ledger.start_usd
-        self._status = RiskStatus(halted=False, locked=False, peak_equity_usd=account.ledger.start_usd)
+        self._reducing_for = ""
+        # A live account starts at nothing: the first equity that the venue tells is its first peak.
+        self._status = RiskStatus(halted=False, locked=False, reducing=False, peak_equity_usd=account.ledger.start_usd)
 
     def load(self) -> None:
         """Take up the stored state; a new journal starts active, at the starting equity."""
@@ -64,7 +65,7 @@ class RiskGuard:
 
     def standing(self) -> Standing:
         """The risk state, equity and drawdown now, raising the peak on the way."""
-        equity = self._equity_usd()
+        equity = self._equity.usd()
         if equity is not None:
             self._last_equity_usd = equity
             if equity > self._status.peak_equity_usd:
@@ -98,6 +99,23 @@ class RiskGuard:
         self._owed.append(self._change(before, self._status, ACTOR, reason))
         await self._record_owed()
 
+    async def reduce(self, actor: str, reason: str) -> None:
+        """Let only reduce-only orders pass from now on; it holds even while it cannot be journaled.
+
+        A reason that stands already is not journaled again.
+        """
+        if self._status.reducing and reason == self._reducing_for:
+            return
+        before = self._status
+        self._status, self._reducing_for = replace(before, reducing=True), reason
+        self._owed.append(self._change(before, self._status, actor, reason))
+        await self._record_owed()
+
+    @property
+    def is_reducing(self) -> bool:
+        """Whether the account was found to differ, and nobody has resumed since; also beneath a halt or a lock."""
+        return self._status.reducing
+
     async def halt(self, actor: str, reason: str) -> Standing:
         """Refuse every order from now on. Raises JournalUnavailableError: halted all the same, recorded later."""
         before = self._status
@@ -109,18 +127,18 @@ class RiskGuard:
         return self.standing()
 
     async def resume(self, actor: str, reason: str) -> Standing:
-        """Lift a halt. Raises JournalUnavailableError: nothing was changed."""
+        """Lift a halt and the reducing. Raises JournalUnavailableError: nothing was changed."""
         async with self._moving:
-            target = replace(self._status, halted=False)
+            target = replace(self._status, halted=False, reducing=False)
             await self._journal.append_risk(self._change(self._status, target, actor, reason))
-            if not self._owed:  # a halt that came meanwhile stands
-                self._status = replace(self._status, halted=False)
+            if not self._owed:  # what came meanwhile stands
+                self._status = replace(self._status, halted=False, reducing=False)
         return self.standing()
 
     async def reset(self, actor: str, reason: str) -> Standing:
         """Lift the drawdown lock and measure from today's equity. Raises JournalUnavailableError: nothing changed."""
         async with self._moving:
-            equity = self._equity_usd()
+            equity = self._equity.usd()
             peak = self._status.peak_equity_usd if equity is None else equity
             target = replace(self._status, locked=False, peak_equity_usd=peak)
             await self._journal.append_risk(self._change(self._status, target, actor, reason))
@@ -139,27 +157,17 @@ class RiskGuard:
                 self._owed.pop(0)
 
     def _change(self, before: RiskStatus, after: RiskStatus, actor: str, reason: str) -> RiskChange:
-        equity = self._equity_usd()
+        equity = self._equity.usd()
         log.warning("risk_change", from_state=before.state, to_state=after.state, actor=actor, reason=reason)
         return RiskChange(
             from_state=before.state,
             to_state=after.state,
             halted=after.halted,
             locked=after.locked,
+            reducing=after.reducing,
             actor=actor,
             reason=reason,
             equity_usd=self._last_equity_usd if equity is None else equity,
             peak_equity_usd=after.peak_equity_usd,
             at_ms=self._clock.now_ms(),
         )
-
-    def _equity_usd(self) -> Decimal | None:
-        """The equity at fresh mid prices; None when a held symbol has none."""
-        ledger = self._account.ledger
-        mids: dict[Symbol, Decimal] = {}
-        for symbol in ledger.positions:
-            book = self._market.book(symbol)
-            if book is None or self._clock.now_ms() - book.received_ms > self._price_age_ms_max:
-                return None
-            mids[symbol] = book.mid
-        return ledger.equity_usd(mids)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from gateway.calibration import Calibration
 from gateway.core.model import Symbol
 from gateway.ports import Clock, Journal, JournalUnavailableError, MarketData, Model
+from gateway.venue_health import VenueHealth
 
 INTERVAL_SECONDS = 1.0
 """How often the model service is asked; a failure is seen within this."""
@@ -27,11 +28,14 @@ class Parts:
     """The age of the oldest allowed symbol's price; -1 when one has none."""
     journal_ok: bool
     journal_records: int
+    venue: VenueHealth | None
+    """None on paper."""
 
     @property
     def ok(self) -> bool:
         """All parts work."""
-        return self.model_version is not None and self.market_ok and self.journal_ok
+        venue_ok = self.venue is None or self.venue.ok
+        return self.model_version is not None and self.market_ok and self.journal_ok and venue_ok
 
 
 class Health:
@@ -47,7 +51,9 @@ class Health:
         clock: Clock,
         symbols: Sequence[Symbol],
         price_age_ms_max: int,
+        venue: Callable[[], VenueHealth] | None = None,
     ) -> None:
+        """`venue` looks at the venue; None on paper."""
         self._model = model
         self._calibration = calibration
         self._market = market
@@ -55,6 +61,7 @@ class Health:
         self._clock = clock
         self._symbols = symbols
         self._price_age_ms_max = price_age_ms_max
+        self._venue = venue
         self._model_version: str | None = None
 
     async def watch(self, changed: Callable[[bool], Awaitable[None]]) -> None:
@@ -82,6 +89,7 @@ class Health:
             market_age_ms=age_ms,
             journal_ok=journal_ok,
             journal_records=records,
+            venue=self._venue() if self._venue else None,
         )
 
     def _age_ms(self, symbol: Symbol) -> int:

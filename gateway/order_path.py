@@ -115,6 +115,7 @@ class OrderPath:
 
     async def _send(self, approved: Approved, intent: OrderRecord) -> OrderRecord:
         """Submit, and record what became of it: the only caller of Venue.submit."""
+        self._tracer.reached(Step.SENDING, intent.order.key)
         outcome = await self._venue.submit(approved)
         self._tracer.reached(Step.SUBMITTED, intent.order.key)
         return await self.settle(intent, outcome)
@@ -130,7 +131,9 @@ class OrderPath:
             await ticket.durable()
         except JournalUnavailableError:
             log.error("outcome_not_recorded", key=intent.order.key, state=record.state)  # noqa: TRY400 - expected
-            return changed(intent, state=OrderState.UNKNOWN, updated_ms=self._clock.now_ms())
+            lost = changed(intent, state=OrderState.UNKNOWN, updated_ms=self._clock.now_ms())
+            self._account.settle(lost)
+            return lost
         self._account.settle(record)
         self._tracer.reached(Step.RECORDED, intent.order.key)
         return record

@@ -20,6 +20,7 @@ from gateway.core.model import (
     Matured,
     Order,
     OrderKey,
+    OrderLinkId,
     OrderRecord,
     Outcome,
     Prediction,
@@ -243,6 +244,10 @@ class Event:
 class Journal(Protocol):
     """The durable record of all that was decided and done."""
 
+    async def claim(self, account_name: str) -> None:
+        """Mark a new journal as this account's. Raises StartError when it is another's."""
+        ...
+
     def exclusive(self, account: str) -> AbstractAsyncContextManager[Entry]:
         """One writer for an account at a time: what is read inside still holds when it is staged."""
         ...
@@ -289,6 +294,10 @@ class Journal(Protocol):
 
     def find_order(self, key: OrderKey) -> OrderRecord | None:
         """The newest record of an order. Raises JournalUnavailableError."""
+        ...
+
+    def find_link(self, order_link_id: OrderLinkId) -> OrderRecord | None:
+        """The newest record of the order that a venue knows by this id. Raises JournalUnavailableError."""
         ...
 
     def list_orders(

@@ -1,22 +1,52 @@
 """The gateway's settings: the only reader of the environment.
 
 Every setting is an environment variable with a default, as settings_table.py lists them. `load` reads them once,
-reports all faults together, and gives a frozen value.
+reports all faults together, and gives a frozen value. What is for live trading alone is read for live trading alone:
+on paper a key in the environment stays there.
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
+from gateway.core.credentials import Credentials, Secret
 from gateway.core.model import Symbol
-from gateway.settings_table import BYBIT_REST, BYBIT_WS, TABLE
+from gateway.settings_forms import Setting
+from gateway.settings_live_table import ENVIRONMENTS, LIVE, SIMULATOR_PRIVATE_WS, SIMULATOR_REST
+from gateway.settings_table import BYBIT_REST, BYBIT_WS, GENERAL, TESTNET_REST, TESTNET_WS
+
+KEY_FILE_BYTES_MAX: Final = 4096
+"""A longer file is no key."""
 
 
 class SettingsError(Exception):
     """The environment cannot be used; the message names every fault."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiveSettings:
+    """What live trading alone needs, read and checked."""
+
+    env: str
+    """simulator, demo, testnet or mainnet."""
+    credentials: Credentials
+    rest_url: str
+    """Empty where Bybit's own holds; so is the other."""
+    private_ws_url: str
+    recv_window_ms: int
+    answer_ms: int
+    lag_ms_max: int
+    clock_skew_ms_max: int
+    slippage_tolerance_pct: Decimal
+    reconcile_seconds: int
+    ban_seconds: int
+    accepted: frozenset[str]
+    """The names of the faults of a key that are accepted, as ACCEPT_KEY_WITHDRAW."""
+    without_promotion: str
+    """Why mainnet is traded without a promotion; empty elsewhere, if nobody said it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,29 +87,115 @@ class Settings:
     drain_seconds: float
     log_level: str
     crash_at: str
+    live: LiveSettings | None
+    """None on paper."""
 
 
-_NOT_A_FIELD = frozenset({"DATABASE_URL"})
+_NOT_A_FIELD = frozenset({"database_url"})
 
 
 def load(environment: Mapping[str, str] | None = None) -> Settings:
     """Read the environment. Raises SettingsError naming every fault."""
     source = os.environ if environment is None else environment
-    values: dict[str, Any] = {}
     faults: list[str] = []
-    for setting in TABLE:
-        text = source.get(setting.name, "") or setting.default
-        try:
-            value = setting.parse(text)
-        except ValueError as fault:
-            faults.append(f"{setting.name}={text!r} {fault}")
-        else:
-            values[setting.name.lower()] = value
+    values = _read(GENERAL, source, faults)
+    live: LiveSettings | None = None
+    if values.get("trading_mode") == "live":
+        live = _live(_read(LIVE, source, faults), values.get("market_data"), faults)
     if faults:
         raise SettingsError("; ".join(faults))
     if values["market_data"] == "bybit":
-        values |= {"market_rest_url": BYBIT_REST, "market_ws_url": BYBIT_WS}
-    return Settings(**{name: value for name, value in values.items() if name.upper() not in _NOT_A_FIELD})
+        own_prices = live is not None and live.env == "testnet"
+        rest_url, ws_url = (TESTNET_REST, TESTNET_WS) if own_prices else (BYBIT_REST, BYBIT_WS)
+        values |= {"market_rest_url": rest_url, "market_ws_url": ws_url}
+    return Settings(**{name: value for name, value in values.items() if name not in _NOT_A_FIELD}, live=live)
+
+
+def _read(table: Iterable[Setting], source: Mapping[str, str], faults: list[str]) -> dict[str, Any]:
+    """The values by their names in lower case; what cannot be read is missing, and told in `faults`."""
+    values: dict[str, Any] = {}
+    for setting in table:
+        text = source.get(setting.name, "") or setting.default
+        try:
+            values[setting.name.lower()] = setting.parse(text)
+        except ValueError as fault:
+            faults.append(f"{setting.name} {fault}" if setting.secret else f"{setting.name}={text!r} {fault}")
+    return values
+
+
+def _live(values: Mapping[str, Any], market_data: str | None, faults: list[str]) -> LiveSettings | None:
+    """The settings of live trading; None when one of them is missing or wrong, which is told in `faults`."""
+    env, before = values.get("bybit_env"), len(faults)
+    if env == "":
+        faults.append(f"TRADING_MODE=live needs BYBIT_ENV, one of {', '.join(ENVIRONMENTS)}")
+    key = _given(values, "bybit_api_key", faults)
+    secret = _given(values, "bybit_api_secret", faults)
+    faults.extend(_env_faults(env, values, market_data))
+    if len(faults) > before or len(values) < len(LIVE):
+        return None
+    is_simulator = env == "simulator"
+    return LiveSettings(
+        env=str(env),
+        credentials=Credentials(key=key, secret=Secret(secret)),
+        rest_url=values["bybit_rest_url"] if is_simulator else "",
+        private_ws_url=values["bybit_private_ws_url"] if is_simulator else "",
+        recv_window_ms=values["recv_window_ms"],
+        answer_ms=values["venue_answer_ms"],
+        lag_ms_max=values["venue_lag_ms_max"],
+        clock_skew_ms_max=values["clock_skew_ms_max"],
+        slippage_tolerance_pct=values["slippage_tolerance_pct"],
+        reconcile_seconds=values["reconcile_seconds"],
+        ban_seconds=values["venue_ban_seconds"],
+        accepted=frozenset(name.upper() for name, value in values.items() if value is True),
+        without_promotion=values["live_without_promotion"],
+    )
+
+
+def _given(values: Mapping[str, Any], name: str, faults: list[str]) -> str:
+    """The key or its secret, from its variable or its file; empty when that was told as a fault."""
+    text, file = str(values.get(name, "")), str(values.get(f"{name}_file", ""))
+    variable = name.upper()
+    if text and file:
+        faults.append(f"{variable} and {variable}_FILE are both set: leave one")
+    elif file:
+        return _of_file(variable, Path(file), faults)
+    elif not text and name in values:
+        faults.append(f"TRADING_MODE=live needs {variable} or {variable}_FILE")
+    return text
+
+
+def _of_file(variable: str, path: Path, faults: list[str]) -> str:
+    parse: Callable[[str], str] = next(setting.parse for setting in LIVE if setting.name == variable)
+    try:
+        with path.open("rb") as opened:
+            text = parse(opened.read(KEY_FILE_BYTES_MAX).decode("ascii").strip())
+    except OSError as fault:
+        # Without the path: somebody may have put the secret itself there.
+        faults.append(f"{variable}_FILE cannot be read: {fault.strerror}")
+        return ""
+    except ValueError:
+        text = ""
+    if not text:
+        faults.append(f"{variable}_FILE holds no key as Bybit shows one")
+    return text
+
+
+def _env_faults(env: str | None, values: Mapping[str, Any], market_data: str | None) -> list[str]:
+    """What does not go with the environment that orders are to go to."""
+    if not env:
+        return []
+    faults = []
+    wanted = "simulated" if env == "simulator" else "bybit"
+    if market_data is not None and market_data != wanted:
+        faults.append(f"BYBIT_ENV={env!r} needs MARKET_DATA={wanted}")
+    for name, default in (("bybit_rest_url", SIMULATOR_REST), ("bybit_private_ws_url", SIMULATOR_PRIVATE_WS)):
+        if env != "simulator" and values.get(name) not in {None, default}:
+            faults.append(f"{name.upper()} is for BYBIT_ENV=simulator alone: leave it unset")
+    if env == "mainnet" and not values.get("live_without_promotion"):
+        faults.append(
+            "BYBIT_ENV='mainnet' needs LIVE_WITHOUT_PROMOTION, a reason: this version cannot promote a model to live"
+        )
+    return faults
 
 
 def default_cli_addr() -> str:

@@ -1,9 +1,11 @@
-"""Builds the gateway: the only file that names concrete adapters."""
+"""Builds the gateway. This file and wiring_live.py alone name concrete adapters; on paper the latter stays unread."""
 
 import asyncio
 import gc
 import os
 import signal
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
 
 import structlog
 
@@ -21,24 +23,65 @@ from gateway.core.facts import Policy
 from gateway.core.ledger import Ledger
 from gateway.core.model import OrderKey
 from gateway.decision_path import DecisionPath
+from gateway.equity import Equity, PaperEquity
 from gateway.guard import RiskGuard
 from gateway.health import Health
 from gateway.live_features import LiveFeatures
 from gateway.order_path import OrderPath
 from gateway.outcomes import Maturing
-from gateway.ports import Step
+from gateway.ports import Clock, MarketData, Step, Venue
 from gateway.reconcile import Reconciler
 from gateway.rpc.server import Server
 from gateway.rpc.servicers import servicers
 from gateway.settings import Settings
+from gateway.side import Beside, Core, Side
+from gateway.venue_health import VenueHealth
 
 log = structlog.get_logger()
 
 GARBAGE_THRESHOLD = 20_000
 """New objects between two collections; Python's own 700 collects several times in one batch."""
 
+RECONCILE_SECONDS = 5.0
+"""How often open paper orders are looked at."""
+
 MARKET_WAIT_SECONDS = 2.0
 """How long a start with open orders waits for prices before it serves."""
+
+
+class PaperSide:
+    """Trading on paper: orders go nowhere, and the account is the journal's alone."""
+
+    reconcile_seconds = RECONCILE_SECONDS
+    health: Callable[[], VenueHealth] | None = None
+
+    def __init__(self, settings: Settings, market: MarketData, clock: Clock) -> None:
+        self.account = Account("paper", Ledger(start_usd=settings.paper_equity_usd))
+        self.venue: Venue = PaperVenue(market=market, fee_bps=settings.paper_fee_bps)
+        self.equity: Equity = PaperEquity(
+            account=self.account, market=market, clock=clock, price_age_ms_max=settings.price_age_ms_max
+        )
+
+    def attach(self, core: Core) -> Beside:  # noqa: ARG002 - there is nothing to compare
+        """Nothing runs beside paper trading."""
+        return self
+
+    async def open(self) -> str:
+        """The name of the account."""
+        return self.account.name
+
+    async def listen(self) -> None:
+        """Nothing to hear: fills exist only as answers."""
+
+    async def settle(self) -> None:
+        """Nothing to compare."""
+
+    def watches(self) -> Sequence[Coroutine[Any, Any, None]]:
+        """Nothing."""
+        return ()
+
+    async def close(self) -> None:
+        """Nothing to give up."""
 
 
 class Gateway:
@@ -48,30 +91,22 @@ class Gateway:
         self._settings = settings
         self._clock = SystemClock()
         self._policy = _policy(settings)
-        self._account = Account(settings.trading_mode, Ledger(start_usd=settings.paper_equity_usd))
-        self._journal = SqliteJournal(settings.journal_path)
         self._market = _market(settings, self._clock)
+        self._side = _side(settings, self._market, self._clock)
+        self._account = self._side.account
+        self._journal = SqliteJournal(settings.journal_path)
         self._model = _model(settings)
         self._calibration = _calibration(settings, self._journal, self._clock)
         self._guard = RiskGuard(
             account=self._account,
             journal=self._journal,
-            market=self._market,
+            equity=self._side.equity,
             clock=self._clock,
             drawdown_max=settings.max_drawdown_pct,
-            price_age_ms_max=settings.price_age_ms_max,
         )
-        venue = PaperVenue(market=self._market, fee_bps=settings.paper_fee_bps)
-        self._path = self._order_path(venue)
-        self._reconciler = Reconciler(
-            account=self._account,
-            path=self._path,
-            guard=self._guard,
-            venue=venue,
-            market=self._market,
-            clock=self._clock,
-            order_age_ms_max=settings.order_age_seconds_max * 1000,
-        )
+        self._path = self._order_path()
+        self._reconciler = self._new_reconciler()
+        self._beside = self._side.attach(Core(journal=self._journal, guard=self._guard, reconciler=self._reconciler))
         self._maturing = Maturing(
             calibration=self._calibration, market=self._market, model=self._model, clock=self._clock
         )
@@ -83,6 +118,7 @@ class Gateway:
             clock=self._clock,
             symbols=settings.symbols,
             price_age_ms_max=settings.price_age_ms_max,
+            venue=self._beside.health,
         )
         self._servicers = servicers(
             settings=settings,
@@ -94,13 +130,14 @@ class Gateway:
             journal=self._journal,
             account=self._account,
             market=self._market,
-            dry_run=venue.dry_run,
+            dry_run=self._side.venue.dry_run,
         )
 
-    def _order_path(self, venue: PaperVenue) -> OrderPath:
+    def _order_path(self) -> OrderPath:
         facts = LocalFacts(
             account=self._account,
             guard=self._guard,
+            venue=self._side.venue,
             market=self._market,
             calibration=self._calibration,
             journal=self._journal,
@@ -111,9 +148,23 @@ class Gateway:
             policy=self._policy,
             facts=facts,
             journal=self._journal,
-            venue=venue,
+            venue=self._side.venue,
             clock=self._clock,
             tracer=CrashTracer(self._settings.crash_at),
+        )
+
+    def _new_reconciler(self) -> Reconciler:
+        return Reconciler(
+            account=self._account,
+            path=self._path,
+            guard=self._guard,
+            journal=self._journal,
+            venue=self._side.venue,
+            market=self._market,
+            clock=self._clock,
+            interval_seconds=self._side.reconcile_seconds,
+            order_age_ms_max=self._settings.order_age_seconds_max * 1000,
+            decision_age_ms_max=self._settings.decision_age_seconds_max * 1000,
         )
 
     def _decision_path(self) -> DecisionPath:
@@ -133,12 +184,16 @@ class Gateway:
         stop = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
-        await self._journal.start()
         try:
+            await self._journal.start()
+            await self._journal.claim(await self._side.open())
             await self._market.start()
+            await self._side.listen()
             await self._recover()
+            await self._beside.settle()
             await self._serve(stop)
         finally:
+            await self._side.close()
             await self._market.close()
             await self._model.close()
             await self._journal.close()
@@ -171,6 +226,7 @@ class Gateway:
                 tasks.create_task(self._guard.watch()),
                 tasks.create_task(self._reconciler.watch()),
                 tasks.create_task(self._maturing.watch()),
+                *(tasks.create_task(watch) for watch in self._beside.watches()),
             ]
             await stop.wait()
             log.info("gateway_draining", seconds=settings.drain_seconds)
@@ -182,7 +238,7 @@ class Gateway:
 
 
 async def serve(settings: Settings) -> None:
-    """Build inside the running event loop, which the gRPC channel binds to, and serve."""
+    """Build inside the running event loop, which the gRPC channel binds to, and serve. Raises StartError."""
     await Gateway(settings).run()
 
 
@@ -203,6 +259,14 @@ def _settle_memory() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(GARBAGE_THRESHOLD)
+
+
+def _side(settings: Settings, market: BybitMarket, clock: Clock) -> Side:
+    if settings.live is None:
+        return PaperSide(settings, market, clock)
+    from gateway.wiring_live import live_side  # noqa: PLC0415 - a paper process has no live venue, not even its code
+
+    return live_side(settings, market, clock)
 
 
 def _market(settings: Settings, clock: SystemClock) -> BybitMarket:

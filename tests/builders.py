@@ -106,6 +106,9 @@ def the_facts(**changes: Any) -> OrderFacts:
         "pending_sell_usd": Decimal(0),
         "calibration": a_standing(),
         "decision": None,
+        "venue_block": None,
+        "reconciled": True,
+        "unknown_orders": False,
     }
     return OrderFacts(**values | changes)
 

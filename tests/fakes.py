@@ -13,6 +13,7 @@ from gateway.core.model import (
     Book,
     Decision,
     DecisionId,
+    Evidence,
     FeatureReference,
     Fill,
     Instrument,
@@ -29,11 +30,13 @@ from gateway.core.model import (
     WatchState,
 )
 from gateway.core.risk import Approved
+from gateway.core.venue import AccountSnapshot, VenueBlock, Wallet
 from gateway.ports import (
     Event,
     JournalUnavailableError,
     ModelUnavailableError,
     NotOfferedError,
+    StartError,
     Step,
     VenueUnavailableError,
 )
@@ -53,6 +56,7 @@ class FakeMarket:
     instruments: dict[Symbol, Instrument]
     source: str = "fake"
     series: dict[Symbol, BarSeries] = field(default_factory=dict)
+    marks: dict[Symbol, Decimal] = field(default_factory=dict)
 
     def book(self, symbol: Symbol) -> Book | None:
         return self.books.get(symbol)
@@ -62,6 +66,9 @@ class FakeMarket:
 
     def bars(self, symbol: Symbol) -> BarSeries | None:
         return self.series.get(symbol)
+
+    def mark_price(self, symbol: Symbol) -> Decimal | None:
+        return self.marks.get(symbol)
 
 
 @dataclass
@@ -158,20 +165,46 @@ class FakeVenue:
     answer: OrderState = OrderState.FILLED
     dry_run: bool = True
     unreachable: bool = False
+    blocked: VenueBlock | None = None
+    reductions_pass: bool = False
+    """Whether a block lets reduce-only orders through."""
     submitted: list[Approved] = field(default_factory=list)
     known: dict[OrderLinkId, Outcome] = field(default_factory=dict)
 
+    def block(self, *, reduce_only: bool) -> VenueBlock | None:
+        return None if reduce_only and self.reductions_pass else self.blocked
+
     async def submit(self, approved: Approved) -> Outcome:
         self.submitted.append(approved)
+        if self.answer is OrderState.UNKNOWN:
+            return Outcome(state=self.answer)
         if self.answer is not OrderState.FILLED:
-            return Outcome(state=self.answer, detail="as told")
+            return Outcome(state=self.answer, detail="as told", evidence=Evidence.REPLY)
         fill = Fill(price=self.price, qty=approved.qty_usd / self.price, fee_usd=approved.qty_usd * Decimal("0.00055"))
-        return Outcome(state=OrderState.FILLED, fills=(fill,))
+        return Outcome(state=OrderState.FILLED, fills=(fill,), evidence=Evidence.PAPER)
 
-    async def find(self, order_link_id: OrderLinkId) -> Outcome | None:
+    async def find(self, record: OrderRecord) -> Outcome | None:
         if self.unreachable:
             raise VenueUnavailableError("unreachable")
-        return self.known.get(order_link_id)
+        return self.known.get(record.order_link_id)
+
+
+@dataclass
+class FakeVenueAccount:
+    """Tells what it is told to; `asked` is from when executions were read."""
+
+    account: AccountSnapshot | None = None
+    """None: it cannot be asked."""
+    asked: list[int] = field(default_factory=list)
+
+    async def snapshot(self, since_ms: int) -> AccountSnapshot:
+        self.asked.append(since_ms)
+        if self.account is None:
+            raise VenueUnavailableError("unreachable")
+        return self.account
+
+    def wallet(self) -> Wallet | None:
+        return self.account.wallet if self.account else None
 
 
 @dataclass
@@ -185,7 +218,7 @@ class FakeTicket:
 
 @dataclass
 class FakeJournal:
-    """Keeps records in memory, and refuses a move of state that the lifecycle does not know."""
+    """Keeps records in memory, and refuses a move of state that the lifecycle does not know, or without evidence."""
 
     full: bool = False
     full_after: int | None = None
@@ -196,6 +229,12 @@ class FakeJournal:
     matured: dict[DecisionId, Matured] = field(default_factory=dict)
     moves: list[WatchMove] = field(default_factory=list)
     peak: Decimal | None = None
+    owner: str = ""
+
+    async def claim(self, account_name: str) -> None:
+        if self.owner not in {"", account_name}:
+            raise StartError(f"it is the journal of {self.owner}")
+        self.owner = account_name
 
     @asynccontextmanager
     async def exclusive(self, account: str) -> AsyncIterator["FakeJournal"]:
@@ -209,6 +248,9 @@ class FakeJournal:
             return FakeTicket(kept=False)
         earlier = self.find_order(record.order.key)
         assert earlier is None or record.state in ORDER_MOVES[earlier.state], (earlier, record)
+        has_ended = record.state not in OPEN_STATES | {OrderState.REFUSED}
+        assert has_ended == (record.evidence is not None), record
+        assert record.state not in OPEN_STATES or not record.fills, record
         self.records.append(record)
         return FakeTicket(kept=True)
 
@@ -263,6 +305,9 @@ class FakeJournal:
     def find_order(self, key: OrderKey) -> OrderRecord | None:
         return next((record for record in reversed(self.records) if record.order.key == key), None)
 
+    def find_link(self, order_link_id: OrderLinkId) -> OrderRecord | None:
+        return next((record for record in reversed(self.records) if record.order_link_id == order_link_id), None)
+
     def list_orders(
         self, *, limit: int, before: int | None, symbol: Symbol | None
     ) -> Sequence[tuple[int, OrderRecord]]:
@@ -285,7 +330,12 @@ class FakeJournal:
         if not self.risk:
             return None
         last = self.risk[-1]
-        return RiskStatus(halted=last.halted, locked=last.locked, peak_equity_usd=self.peak or last.peak_equity_usd)
+        return RiskStatus(
+            halted=last.halted,
+            locked=last.locked,
+            reducing=last.reducing,
+            peak_equity_usd=self.peak or last.peak_equity_usd,
+        )
 
     def risk_changes(self, limit: int) -> Sequence[RiskChange]:
         return self.risk[::-1][:limit]

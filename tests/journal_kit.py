@@ -1,6 +1,7 @@
 """Records to keep, and journals to keep them in."""
 
 import contextlib
+import json
 import sqlite3
 from decimal import Decimal
 from typing import Any
@@ -8,8 +9,10 @@ from typing import Any
 from builders import BTC, NOW_MS, an_order
 
 from gateway.adapters.journal_sqlite import SqliteJournal
+from gateway.core.json_fields import canonical
 from gateway.core.model import (
     Adjustment,
+    Evidence,
     Failure,
     Fill,
     OrderKey,
@@ -20,6 +23,7 @@ from gateway.core.model import (
     RiskState,
 )
 from gateway.core.reasons import Reason
+from gateway.core.records import order_text, risk_text
 from gateway.doctor import diagnose
 
 FILL = Fill(price=Decimal("60003.0"), qty=Decimal("0.029"), fee_usd=Decimal("0.957047850"))
@@ -47,6 +51,7 @@ def a_record(key: str = "key-1", symbol: str = BTC, **changes: Any) -> OrderReco
 
 def a_filled(key: str = "key-1", symbol: str = BTC, **changes: Any) -> OrderRecord:
     values: dict[str, Any] = {"state": OrderState.FILLED, "fills": (FILL,), "updated_ms": NOW_MS + 5}
+    values["evidence"] = Evidence.PAPER
     return a_record(key, symbol, **values | changes)
 
 
@@ -62,6 +67,7 @@ def a_change(**changes: Any) -> RiskChange:
         "to_state": RiskState.HALTED,
         "halted": True,
         "locked": False,
+        "reducing": False,
         "actor": "ada",
         "reason": "drill",
         "equity_usd": Decimal("99000.5"),
@@ -69,6 +75,22 @@ def a_change(**changes: Any) -> RiskChange:
         "at_ms": NOW_MS,
     }
     return RiskChange(**values | changes)
+
+
+def first_order_text(record: OrderRecord) -> str:
+    """The record as version 1 wrote it."""
+    shape = json.loads(order_text(record)) | {"v": 1}
+    del shape["evidence"], shape["venue_order_id"]
+    for fill in shape["fills"]:
+        del fill["exec_id"]
+    return canonical(shape)
+
+
+def first_risk_text(change: RiskChange) -> str:
+    """The move as version 1 wrote it."""
+    shape = json.loads(risk_text(change)) | {"v": 1}
+    del shape["reducing"]
+    return canonical(shape)
 
 
 @contextlib.asynccontextmanager

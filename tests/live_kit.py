@@ -37,11 +37,17 @@ async def inline(work: Callable[[], T], /) -> T:
 
 
 def a_session(
-    clock: Clock, exchange: ScriptedBybit, budget: Budget, *, name: str = "orders", run: Runner = inline
+    clock: Clock,
+    exchange: ScriptedBybit,
+    budget: Budget,
+    *,
+    name: str = "orders",
+    run: Runner = inline,
+    credentials: Credentials = CREDENTIALS,
 ) -> BybitSession:
     return BybitSession(
         endpoint=ENDPOINT,
-        credentials=CREDENTIALS,
+        credentials=credentials,
         recv_window_ms=RECV_MS,
         clock=clock,
         budget=budget,

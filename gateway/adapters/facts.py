@@ -1,10 +1,10 @@
-"""Gathers the facts of one moment from the account, the market, the guard, the calibration and the journal."""
+"""Gathers the facts of one moment from the account, the venue, the market, the guard, the calibration and journal."""
 
 from gateway.account import Account
 from gateway.core.facts import OrderFacts
 from gateway.core.model import Order, Side
 from gateway.guard import RiskGuard
-from gateway.ports import CalibrationGuard, Clock, Journal, MarketData
+from gateway.ports import CalibrationGuard, Clock, Journal, MarketData, Venue
 
 
 class LocalFacts:
@@ -15,6 +15,7 @@ class LocalFacts:
         *,
         account: Account,
         guard: RiskGuard,
+        venue: Venue,
         market: MarketData,
         calibration: CalibrationGuard,
         journal: Journal,
@@ -22,6 +23,7 @@ class LocalFacts:
     ) -> None:
         self._account = account
         self._guard = guard
+        self._venue = venue
         self._market = market
         self._calibration = calibration
         self._journal = journal
@@ -30,9 +32,9 @@ class LocalFacts:
     async def gather(self, order: Order) -> OrderFacts:
         """All facts of one moment. Raises JournalUnavailableError when a decision cannot be read."""
         standing = self._guard.standing()
-        symbol = order.symbol
+        symbol, now_ms = order.symbol, self._clock.now_ms()
         return OrderFacts(
-            at_ms=self._clock.now_ms(),
+            at_ms=now_ms,
             risk_state=standing.state,
             drawdown=standing.drawdown,
             book=self._market.book(symbol),
@@ -42,4 +44,7 @@ class LocalFacts:
             pending_sell_usd=self._account.pending_usd(symbol, Side.SELL),
             calibration=self._calibration.standing(),
             decision=self._journal.find_decision(order.decision_id) if order.decision_id else None,
+            venue_block=self._venue.block(reduce_only=order.reduce_only),
+            reconciled=self._account.reconciled(now_ms),
+            unknown_orders=self._account.has_unknown(symbol),
         )

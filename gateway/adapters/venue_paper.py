@@ -18,9 +18,22 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from gateway.core.model import ZERO, Book, Fill, Level, OrderLinkId, OrderState, Outcome, Side, Symbol
+from gateway.core.model import (
+    ZERO,
+    Book,
+    Evidence,
+    Fill,
+    Level,
+    OrderLinkId,
+    OrderRecord,
+    OrderState,
+    Outcome,
+    Side,
+    Symbol,
+)
 from gateway.core.quantity import floored, paper_qty, refusal_of
 from gateway.core.risk import Approved
+from gateway.core.venue import VenueBlock
 from gateway.ports import MarketData
 
 DEFAULT_FEE_BPS = Decimal("5.5")
@@ -55,6 +68,10 @@ class PaperVenue:
         self._taken: dict[Symbol, _Taken] = {}
         self._outcomes: OrderedDict[OrderLinkId, Outcome] = OrderedDict()
 
+    def block(self, *, reduce_only: bool) -> VenueBlock | None:  # noqa: ARG002 - it is this process itself
+        """Nothing: paper orders can always be filled."""
+        return None
+
     async def submit(self, approved: Approved) -> Outcome:
         """Fill at once; an order link id that was seen before gets its first outcome again."""
         known = self._outcomes.get(approved.order_link_id)
@@ -66,20 +83,20 @@ class PaperVenue:
             self._outcomes.popitem(last=False)
         return outcome
 
-    async def find(self, order_link_id: OrderLinkId) -> Outcome | None:
+    async def find(self, record: OrderRecord) -> Outcome | None:
         """What became of an order of this process. None: no fill of it exists, since fills exist only as answers."""
-        return self._outcomes.get(order_link_id)
+        return self._outcomes.get(record.order_link_id)
 
     def _execute(self, approved: Approved) -> Outcome:
         symbol, side = approved.order.symbol, approved.order.side
         book, instrument = self._market.book(symbol), self._market.instrument(symbol)
         if book is None or instrument is None:
-            return Outcome(state=OrderState.CANCELLED)
+            return outcome_of(ZERO, ())
         levels = list(self._remaining(symbol, side, book, approved.qty_usd * LOOK_AHEAD))
         qty = paper_qty(approved, book, levels, instrument)
         refusal = refusal_of(qty, instrument, book.mid)
         if refusal:
-            return Outcome(state=OrderState.REJECTED, detail=refusal)
+            return Outcome(state=OrderState.REJECTED, detail=refusal, evidence=Evidence.PAPER)
         fills = walk(levels, qty, instrument.qty_step, self._fee_rate)
         self._take(symbol, side, fills)
         return outcome_of(qty, fills)
@@ -131,5 +148,6 @@ def outcome_of(qty: Decimal, fills: tuple[Fill, ...]) -> Outcome:
     """How an immediate-or-cancel order for `qty` ended."""
     filled = sum((fill.qty for fill in fills), ZERO)
     if filled == 0:
-        return Outcome(state=OrderState.CANCELLED)
-    return Outcome(state=OrderState.FILLED if filled == qty else OrderState.PARTIALLY_FILLED, fills=fills)
+        return Outcome(state=OrderState.CANCELLED, evidence=Evidence.PAPER)
+    state = OrderState.FILLED if filled == qty else OrderState.PARTIALLY_FILLED
+    return Outcome(state=state, fills=fills, evidence=Evidence.PAPER)

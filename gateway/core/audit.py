@@ -2,7 +2,7 @@
 
 Checked of each record, in order: its number follows, it links to the digest before
 it, its digest is that of its columns, its body reads and agrees with its columns,
-an order's move is one of lifecycle.ORDER_MOVES, an outcome is the first of a recorded
+an order's move is one of lifecycle.ORDER_MOVES and its end has evidence, an outcome is the first of a recorded
 scored decision, and a move of the calibration watch begins where its version stood.
 Checked at the end: that no newest records are missing, and that the projections (orders,
 and scored decisions without an outcome) are folds of the records.
@@ -11,7 +11,6 @@ and scored decisions without an outcome) are folds of the records.
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import Final
 
 from gateway.core.chain import GENESIS_DIGEST, record_digest
@@ -30,7 +29,7 @@ from gateway.core.model import (
     WatchState,
 )
 from gateway.core.outcome_records import outcome_from, watch_from
-from gateway.core.records import decision_from, order_from, risk_from
+from gateway.core.records import decision_from, order_from, order_version, risk_from
 
 FAULTS_MAX: Final = 20
 """The first faults are told; one cause often breaks much after it."""
@@ -79,6 +78,8 @@ class AuditReport:
 
     faults: Sequence[Fault]
     """Empty when all is well; the first FAULTS_MAX, the first broken record first."""
+    account: str
+    """Whose journal it is; empty for a new one."""
     records: int
     kinds: Mapping[str, int]
     """Records by kind."""
@@ -107,11 +108,12 @@ def audit(
     orders: Iterable[ProjectedOrder],
     unmatured: Iterable[tuple[str, int]],
     highest_seq: int,
+    account: str,
 ) -> AuditReport:
     """Audit a journal.
 
     `unmatured` are the projected decisions without an outcome, each with its record's number; `highest_seq` is the
-    highest number that the journal ever gave, 0 when it gave none.
+    highest number that the journal ever gave, 0 when it gave none; `account` is whose journal it is.
     """
     fold = _Fold()
     for record in records:
@@ -119,7 +121,7 @@ def audit(
     fold.check_end(highest_seq)
     fold.check_projection(orders)
     fold.check_unmatured(unmatured)
-    return fold.report()
+    return fold.report(account)
 
 
 class _Fold:
@@ -173,9 +175,10 @@ class _Fold:
                 seq = expected.get(name, found.get(name))
                 self._fault(seq, f"whether the decision {name!r} waits for its outcome is not what its records make it")
 
-    def report(self) -> AuditReport:
+    def report(self, account: str) -> AuditReport:
         return AuditReport(
             faults=self._faults,
+            account=account,
             records=self._kinds.total(),
             kinds=dict(self._kinds),
             states=dict(Counter(order.state for order in self._orders.values())),
@@ -273,6 +276,8 @@ class _Fold:
             return "its key or time is not that of its body"
         if earlier is None:
             return None if order.state in FIRST_STATES else f"an order cannot begin as {order.state.value}"
+        if order.evidence is None and order.state not in OPEN_STATES and order_version(record.body) > 1:
+            return f"nothing is told of how it is known that the order ended as {order.state.value}"
         was = self._open.get(record.subject)
         if was is None or not _may_follow(was.state, order.state):
             return f"an order cannot move from {earlier.state} to {order.state.value}"
@@ -289,8 +294,3 @@ def _is_of(outcome: Matured, decision: Decision) -> bool:
     """Whether an outcome tells what its decision told."""
     said = (decision.symbol, decision.model_version, decision.bar_open_ms, decision.signal, decision.confidence)
     return said == (outcome.symbol, outcome.model_version, outcome.bar_open_ms, outcome.signal, outcome.confidence)
-
-
-def earned_usd(ledger: Ledger) -> Decimal:
-    """What closed trades have earned, fees taken off: what the journal adds to the starting equity."""
-    return ledger.realised_usd - ledger.fees_usd

@@ -8,7 +8,8 @@ Every reason that forbids is named, in this order:
 4. MODEL_EXPIRED          the model is older than its card allows
 5. MODEL_MARKET_MISMATCH  prices are a real market's, and the model is not known to speak for one
 6. RISK_LOCKED            the drawdown lock stands
-7. HALTED                 an operator's halt stands
+7. REDUCE_ONLY            the account at the venue differs from the journal
+8. HALTED                 an operator's halt stands
 
 A model of a real market may speak for the simulated one, which is where it is tried out. A server that does not tell a
 dissimilarity or an age is not held to one; a market that nobody tells forbids where prices are real.
@@ -113,6 +114,8 @@ def _reasons(
         reasons.append(Reason.MODEL_MARKET_MISMATCH)
     if facts.risk_state is RiskState.LOCKED:
         reasons.append(Reason.RISK_LOCKED)
+    if facts.risk_state is RiskState.REDUCING:
+        reasons.append(Reason.REDUCE_ONLY)
     if facts.risk_state is RiskState.HALTED:
         reasons.append(Reason.HALTED)
     return tuple(reasons)

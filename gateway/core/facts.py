@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from gateway.core.model import Book, Decision, Instrument, RiskState, Symbol, WatchState
+from gateway.core.venue import VenueBlock
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,3 +62,9 @@ class OrderFacts:
     calibration: CalibrationStanding
     decision: Decision | None
     """The recorded decision that the order names; None when it names none or none is found."""
+    venue_block: VenueBlock | None
+    """Why the venue takes no such order at this moment; None when it takes them."""
+    reconciled: bool
+    """Whether the account at the venue was found to be the journal's, and lately enough; on paper always."""
+    unknown_orders: bool
+    """Whether an order on this symbol has an end that is not known."""

@@ -37,6 +37,11 @@ class Ledger:
     positions: Mapping[Symbol, Position] = field(default_factory=dict)
     """Open positions only: no entry has a quantity of zero."""
 
+    @property
+    def earned_usd(self) -> Decimal:
+        """What closed trades have earned, fees taken off: what the account adds to its starting cash."""
+        return self.realised_usd - self.fees_usd
+
     def position_qty(self, symbol: Symbol) -> Decimal:
         """The signed quantity held of `symbol`; zero when flat."""
         position = self.positions.get(symbol)

@@ -44,18 +44,21 @@ OPEN_STATES = frozenset(state for state, moves in ORDER_MOVES.items() if moves)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RiskStatus:
-    """The stored risk state: two latches and the peak that the drawdown is measured from."""
+    """The stored risk state: three latches and the peak that the drawdown is measured from."""
 
     halted: bool
     locked: bool
+    reducing: bool
     peak_equity_usd: Decimal
 
     @property
     def state(self) -> RiskState:
-        """Halted covers locked: it forbids more."""
+        """The one that is told when several stand: halted forbids most; locked is what a reset lifts."""
         if self.halted:
             return RiskState.HALTED
-        return RiskState.LOCKED if self.locked else RiskState.ACTIVE
+        if self.locked:
+            return RiskState.LOCKED
+        return RiskState.REDUCING if self.reducing else RiskState.ACTIVE
 
 
 def drawdown(equity_usd: Decimal, peak_equity_usd: Decimal) -> Decimal:

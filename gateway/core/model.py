@@ -388,9 +388,9 @@ class RiskChange:
     from_state: RiskState
     to_state: RiskState
     halted: bool
-    """Whether an operator's halt stands after the move."""
     locked: bool
-    """Whether the drawdown lock stands after the move."""
+    reducing: bool
+    """Which latches stand after the move: the operator's halt, the drawdown lock, an account that differs."""
     actor: str
     reason: str
     equity_usd: Decimal

@@ -7,6 +7,9 @@ from gateway.core.facts import OrderFacts, Policy
 from gateway.core.model import Failure, Order, OrderKey, OrderLinkId, OrderRecord, OrderState
 from gateway.core.risk import Approved, approve, ruling_confidence
 
+LINK_ID_PREFIX = "tg"
+"""How every order of a gateway begins: whoever sees another such id on the account sees another gateway."""
+
 LINK_ID_LENGTH = 34
 """Venues take at most 36 characters of [A-Za-z0-9_-]; 32 of a digest are 128 bits."""
 
@@ -19,7 +22,7 @@ def plan_order(order: Order, account: str, facts: OrderFacts, policy: Policy) ->
 def order_link_id(account: str, key: OrderKey) -> OrderLinkId:
     """The venue's id of an order, derived from account and key so that a retry can never make another."""
     digest = hashlib.sha256(f"{account}|{key}".encode()).hexdigest()
-    return OrderLinkId("tg" + digest[: LINK_ID_LENGTH - 2])
+    return OrderLinkId(LINK_ID_PREFIX + digest[: LINK_ID_LENGTH - len(LINK_ID_PREFIX)])
 
 
 def intent_record(approved: Approved) -> OrderRecord:

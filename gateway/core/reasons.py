@@ -33,6 +33,7 @@ class Reason(StrEnum):
     MODEL_MARKET_MISMATCH = "MODEL_MARKET_MISMATCH"
     RISK_LOCKED = "RISK_LOCKED"
     HALTED = "HALTED"
+    REDUCE_ONLY = "REDUCE_ONLY"
     SYMBOL_CAP = "SYMBOL_CAP"
     MIN_NOTIONAL = "MIN_NOTIONAL"
     SYMBOL_NOT_ALLOWED = "SYMBOL_NOT_ALLOWED"
@@ -44,6 +45,7 @@ class Reason(StrEnum):
     MODEL_UNAVAILABLE = "MODEL_UNAVAILABLE"
     MARKET_DATA_STALE = "MARKET_DATA_STALE"
     VENUE_UNAVAILABLE = "VENUE_UNAVAILABLE"
+    RECONCILING = "RECONCILING"
     JOURNAL_UNAVAILABLE = "JOURNAL_UNAVAILABLE"
     GATEWAY_UNAVAILABLE = "GATEWAY_UNAVAILABLE"
     INTERNAL_ERROR = "INTERNAL_ERROR"
@@ -98,6 +100,7 @@ CODES: dict[Reason, ReasonCodes] = {
     Reason.MODEL_MARKET_MISMATCH: _refused(412),
     Reason.RISK_LOCKED: _refused(423),
     Reason.HALTED: _refused(423),
+    Reason.REDUCE_ONLY: _refused(423),
     Reason.SYMBOL_CAP: _refused(422),
     Reason.MIN_NOTIONAL: _refused(422),
     Reason.SYMBOL_NOT_ALLOWED: _refused(422),
@@ -109,6 +112,7 @@ CODES: dict[Reason, ReasonCodes] = {
     Reason.MODEL_UNAVAILABLE: _unavailable(),
     Reason.MARKET_DATA_STALE: _unavailable(),
     Reason.VENUE_UNAVAILABLE: _unavailable(),
+    Reason.RECONCILING: _unavailable(),
     Reason.JOURNAL_UNAVAILABLE: _unavailable(),
     Reason.GATEWAY_UNAVAILABLE: _unavailable(),
     Reason.INTERNAL_ERROR: ReasonCodes(grpc="INTERNAL", http=500, stored=False),

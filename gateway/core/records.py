@@ -25,6 +25,7 @@ from gateway.core.model import (
     Adjustment,
     Decision,
     DecisionId,
+    Evidence,
     Failure,
     Fill,
     Order,
@@ -41,8 +42,10 @@ from gateway.core.model import (
 )
 from gateway.core.reasons import Reason
 
-ORDER_VERSION = 1
-RISK_VERSION = 1
+ORDER_VERSION = 2
+"""Version 1 had no evidence and venue_order_id, and no exec_id of a fill."""
+RISK_VERSION = 2
+"""Version 1 had no reducing."""
 DECISION_VERSION = 2
 """Version 1 had no model_confidence, disagreement, dissimilarity, bar_open_ms, scored and shadow."""
 
@@ -72,6 +75,8 @@ def order_text(record: OrderRecord) -> str:
             "mid_price": _optional_text(record.mid_price),
             "created_ms": record.created_ms,
             "updated_ms": record.updated_ms,
+            "evidence": None if record.evidence is None else record.evidence.value,
+            "venue_order_id": record.venue_order_id,
         }
     )
 
@@ -114,6 +119,7 @@ def risk_text(change: RiskChange) -> str:
             "to_state": change.to_state.value,
             "halted": change.halted,
             "locked": change.locked,
+            "reducing": change.reducing,
             "actor": change.actor,
             "reason": change.reason,
             "equity_usd": _decimal_text(change.equity_usd),
@@ -124,8 +130,12 @@ def risk_text(change: RiskChange) -> str:
 
 
 def order_from(text: str) -> OrderRecord:
-    """The record that `order_text` wrote. Raises RecordFormatError."""
-    fields = record_fields(parsed(text, "order record"), "order record", _ORDER_RECORD_KEYS, ORDER_VERSION)
+    """The record that `order_text` wrote, in this version or the first. Raises RecordFormatError."""
+    value = parsed(text, "order record")
+    first = record_version(value) == 1
+    keys, version = (_ORDER_RECORD_1_KEYS, 1) if first else (_ORDER_RECORD_KEYS, ORDER_VERSION)
+    fields = record_fields(value, "order record", keys, version)
+    fill_keys = _FILL_1_KEYS if first else _FILL_KEYS
     return OrderRecord(
         order=_order(fields.nested("order", _ORDER_KEYS)),
         order_link_id=OrderLinkId(fields.text("order_link_id")),
@@ -133,12 +143,19 @@ def order_from(text: str) -> OrderRecord:
         approved_usd=fields.decimal("approved_usd"),
         confidence=fields.decimal("confidence"),
         adjustments=tuple(_adjustment(item) for item in fields.objects("adjustments", _ADJUSTMENT_KEYS)),
-        fills=tuple(_fill(item) for item in fields.objects("fills", _FILL_KEYS)),
+        fills=tuple(_fill(item, first=first) for item in fields.objects("fills", fill_keys)),
         failure=None if fields.is_null("failure") else _failure(fields.nested("failure", _FAILURE_KEYS)),
         mid_price=fields.optional("mid_price", fields.decimal),
         created_ms=fields.integer("created_ms"),
         updated_ms=fields.integer("updated_ms"),
+        evidence=None if first or fields.is_null("evidence") else fields.member("evidence", Evidence),
+        venue_order_id="" if first else fields.text("venue_order_id"),
     )
+
+
+def order_version(text: str) -> int:
+    """The version of a text that `order_from` reads."""
+    return 1 if record_version(parsed(text, "order record")) == 1 else ORDER_VERSION
 
 
 def decision_from(text: str) -> Decision:
@@ -172,13 +189,17 @@ def decision_from(text: str) -> Decision:
 
 
 def risk_from(text: str) -> RiskChange:
-    """The move that `risk_text` wrote. Raises RecordFormatError."""
-    fields = record_fields(parsed(text, "risk change"), "risk change", _RISK_KEYS, RISK_VERSION)
+    """The move that `risk_text` wrote, in this version or the first. Raises RecordFormatError."""
+    value = parsed(text, "risk change")
+    first = record_version(value) == 1
+    keys, version = (_RISK_1_KEYS, 1) if first else (_RISK_KEYS, RISK_VERSION)
+    fields = record_fields(value, "risk change", keys, version)
     return RiskChange(
         from_state=fields.member("from_state", RiskState),
         to_state=fields.member("to_state", RiskState),
         halted=fields.flag("halted"),
         locked=fields.flag("locked"),
+        reducing=False if first else fields.flag("reducing"),
         actor=fields.text("actor"),
         reason=fields.text("reason"),
         equity_usd=fields.decimal("equity_usd"),
@@ -190,8 +211,10 @@ def risk_from(text: str) -> RiskChange:
 _ORDER_KEYS = keys_of(Order)
 _ADJUSTMENT_KEYS = keys_of(Adjustment)
 _FILL_KEYS = keys_of(Fill)
+_FILL_1_KEYS = _FILL_KEYS - {"exec_id"}
 _FAILURE_KEYS = keys_of(Failure)
 _ORDER_RECORD_KEYS = keys_of(OrderRecord) | {"v"}
+_ORDER_RECORD_1_KEYS = _ORDER_RECORD_KEYS - {"evidence", "venue_order_id"}
 _DECISION_KEYS = keys_of(Decision) | {"v"}
 _DECISION_1_KEYS = _DECISION_KEYS - {
     "model_confidence",
@@ -203,6 +226,7 @@ _DECISION_1_KEYS = _DECISION_KEYS - {
 }
 _SHADOW_KEYS = keys_of(Shadow)
 _RISK_KEYS = keys_of(RiskChange) | {"v"}
+_RISK_1_KEYS = _RISK_KEYS - {"reducing"}
 
 
 def shadow_object(shadow: Shadow | None) -> dict[str, object] | None:
@@ -242,6 +266,7 @@ def _fill_object(fill: Fill) -> dict[str, str]:
         "price": _decimal_text(fill.price),
         "qty": _decimal_text(fill.qty),
         "fee_usd": _decimal_text(fill.fee_usd),
+        "exec_id": fill.exec_id,
     }
 
 
@@ -277,8 +302,13 @@ def _adjustment(fields: Fields) -> Adjustment:
     )
 
 
-def _fill(fields: Fields) -> Fill:
-    return Fill(price=fields.decimal("price"), qty=fields.decimal("qty"), fee_usd=fields.decimal("fee_usd"))
+def _fill(fields: Fields, *, first: bool) -> Fill:
+    return Fill(
+        price=fields.decimal("price"),
+        qty=fields.decimal("qty"),
+        fee_usd=fields.decimal("fee_usd"),
+        exec_id="" if first else fields.text("exec_id"),
+    )
 
 
 def _failure(fields: Fields) -> Failure:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 
+from gateway.core.lifecycle import OPEN_STATES
 from gateway.core.model import Failure, OrderRecord, OrderState, Outcome
 from gateway.core.reasons import Reason
 
@@ -26,7 +27,17 @@ def with_outcome(intent: OrderRecord, outcome: Outcome, at_ms: int) -> OrderReco
             message="Nothing was filled: the venue rejected the order. Mend it and send it with a new key.",
             metadata={"detail": outcome.detail},
         )
-    return replace(intent, state=outcome.state, fills=outcome.fills, failure=failure, updated_ms=at_ms)
+    ended = outcome.state not in OPEN_STATES
+    return replace(
+        intent,
+        state=outcome.state,
+        # What an order that may go on filling has filled so far is told with its end: fills are counted once.
+        fills=outcome.fills if ended else (),
+        failure=failure,
+        updated_ms=at_ms,
+        evidence=outcome.evidence if ended else None,
+        venue_order_id=outcome.venue_order_id or intent.venue_order_id,
+    )
 
 
 def answer_of(record: OrderRecord, *, replayed: bool) -> Answer | Failure:
@@ -51,6 +62,6 @@ def message_of(record: OrderRecord, *, dry_run: bool) -> str:  # noqa: PLR0911 -
         case OrderState.UNKNOWN:
             return "The venue's answer was lost. Keep the key and ask again: the order will not be sent twice."
         case OrderState.EXPIRED:
-            return "The order was never sent, and is too old to send now. Ask for a new decision."
+            return "The order was never sent, and will not be. Ask for a new decision."
         case OrderState.REFUSED | OrderState.REJECTED:
             return "No order was filled."

@@ -4,18 +4,22 @@ Order of precedence; the first check that fails is the answer:
 
 1. SYMBOL_NOT_ALLOWED     the symbol is not on the allow-list
 2. HALTED                 an operator's halt stands
-3. DECISION_MISMATCH      the named decision is missing, or says something else
-4. DECISION_EXPIRED       the named decision is too old
-5. OUT_OF_DISTRIBUTION    the named decision was forbidden for this (5 to 9: not for reduce-only)
-6. CALIBRATION_DRIFT      the calibration watch abstains, or the named decision was forbidden for this
-7. MODEL_EXPIRED          the named decision was forbidden for this
-8. MODEL_MARKET_MISMATCH  the named decision was forbidden for this
-9. LOW_CONFIDENCE         the confidence is below the threshold, which the watch may have raised
-10. MARKET_DATA_STALE     no fresh price, no filters, or an equity that cannot be told
-11. RISK_LOCKED           the drawdown lock stands, or is reached now (not for reduce-only)
-12. NO_POSITION           a reduce-only order met nothing to reduce
-13. SYMBOL_CAP            no room under the symbol's cap (not for reduce-only)
-14. MIN_NOTIONAL          what is left is below the venue's minimum
+3. VENUE_UNAVAILABLE      the venue takes no such order at this moment
+4. RECONCILING            the account is not compared with the venue yet; or an order on the symbol has an unknown end
+                          (that not for reduce-only)
+5. DECISION_MISMATCH      the named decision is missing, or says something else
+6. DECISION_EXPIRED       the named decision is too old
+7. OUT_OF_DISTRIBUTION    the named decision was forbidden for this (7 to 11: not for reduce-only)
+8. CALIBRATION_DRIFT      the calibration watch abstains, or the named decision was forbidden for this
+9. MODEL_EXPIRED          the named decision was forbidden for this
+10. MODEL_MARKET_MISMATCH the named decision was forbidden for this
+11. LOW_CONFIDENCE        the confidence is below the threshold, which the watch may have raised
+12. MARKET_DATA_STALE     no fresh price, no filters, or an equity that cannot be told
+13. RISK_LOCKED           the drawdown lock stands, or is reached now (not for reduce-only)
+14. REDUCE_ONLY           the account differs from the journal, and nobody has resumed yet (not for reduce-only)
+15. NO_POSITION           a reduce-only order met nothing to reduce
+16. SYMBOL_CAP            no room under the symbol's cap (not for reduce-only)
+17. MIN_NOTIONAL          what is left is below the venue's minimum
 
 Every check fails closed: a fact that is None refuses. docs/risk.md has the same table for readers.
 """
@@ -88,6 +92,7 @@ def approve(order: Order, order_link_id: OrderLinkId, facts: OrderFacts, policy:
     confidence = ruling_confidence(order, facts.decision)
     failure = (
         _check_permission(order, facts, policy)
+        or _check_venue(order, facts)
         or _check_decision(order, facts, policy)
         or _check_model(order, facts)
         or _check_confidence(order, confidence, facts, policy)
@@ -98,7 +103,11 @@ def approve(order: Order, order_link_id: OrderLinkId, facts: OrderFacts, policy:
     if isinstance(market, Failure):
         return market
     book, instrument = market
-    sized = _check_drawdown(order, facts, policy) or _size(order, confidence, facts, policy, book.mid)
+    sized = (
+        _check_drawdown(order, facts, policy)
+        or _check_reducing(order, facts)
+        or _size(order, confidence, facts, policy, book.mid)
+    )
     if isinstance(sized, Failure):
         return sized
     if sized.qty_usd < smallest_usd(instrument, book.mid):
@@ -165,6 +174,30 @@ def _check_permission(order: Order, facts: OrderFacts, policy: Policy) -> Failur
             metadata={"state": facts.risk_state.value},
         )
     return None
+
+
+def _check_venue(order: Order, facts: OrderFacts) -> Failure | None:
+    """Whether the venue takes orders, and whether what it holds is known well enough to add to it."""
+    if facts.venue_block is not None:
+        return Failure(
+            reason=Reason.VENUE_UNAVAILABLE,
+            message=f"No order was sent: {facts.venue_block.what}. Retry later with the same key.",
+            metadata={"symbol": order.symbol},
+            retry_after_seconds=facts.venue_block.retry_after_seconds,
+        )
+    if not facts.reconciled:
+        return _reconciling(order, "the account at the venue is not known to be what the journal says")
+    if facts.unknown_orders and not order.reduce_only:
+        return _reconciling(order, f"an earlier {order.symbol} order has an end that is not known yet")
+    return None
+
+
+def _reconciling(order: Order, what: str) -> Failure:
+    return Failure(
+        reason=Reason.RECONCILING,
+        message=f"No order was sent: {what}. Retry with the same key.",
+        metadata={"symbol": order.symbol},
+    )
 
 
 def _check_decision(order: Order, facts: OrderFacts, policy: Policy) -> Failure | None:
@@ -276,6 +309,17 @@ def _check_drawdown(order: Order, facts: OrderFacts, policy: Policy) -> Failure 
         reason=Reason.RISK_LOCKED,
         message="No order was sent: the drawdown lock stands. Only reduce-only orders pass until it is reset.",
         metadata={"drawdown": drawdown, "drawdown_max": format(policy.drawdown_max, "f")},
+    )
+
+
+def _check_reducing(order: Order, facts: OrderFacts) -> Failure | None:
+    if order.reduce_only or facts.risk_state is not RiskState.REDUCING:
+        return None
+    return Failure(
+        reason=Reason.REDUCE_ONLY,
+        message="No order was sent: the account at the venue differs from the journal. Only reduce-only orders pass"
+        " until an operator resumes.",
+        metadata={"state": facts.risk_state.value},
     )
 
 

@@ -29,6 +29,7 @@ class CliClient(Connection):
             f"market    {_ok(health.market_data.ok)}, {health.market_data.source}, {health.market_data.age_ms} ms old",
             f"journal   {_ok(health.journal.ok)}, {health.journal.records} records",
             f"promise   {_calibration_line(health.calibration)}",
+            *([f"venue     {_venue_line(health.venue)}"] if health.HasField("venue") else []),
         ]
         return reply(health, [*lines, *_risk_lines(health.risk)])
 
@@ -81,6 +82,18 @@ def _calibration_line(health: system_pb2.CalibrationHealth) -> str:
     )
 
 
+def _venue_line(venue: system_pb2.VenueHealth) -> str:
+    stream = f"stream {venue.stream_age_ms} ms old" if venue.stream_connected else "stream NOT connected"
+    compared = (
+        f"compared {venue.compared_age_ms / 1000:.0f} s ago" if venue.compared_age_ms >= 0 else "NOT compared yet"
+    )
+    unknown = f"{venue.unknown_orders} unknown orders"
+    if venue.unknown_orders:
+        unknown += f", the oldest for {venue.oldest_unknown_age_ms / 1000:.0f} s"
+    blocked = f", takes no order: {venue.blocked}" if venue.blocked else ""
+    return f"{_ok(venue.ok)}, {venue.env}, {stream}, {compared}, {unknown}{blocked}"
+
+
 def _risk_lines(risk: risk_pb2.RiskSummary) -> list[str]:
     return [
         f"risk      {risk.state}, drawdown {risk.drawdown:.2%} of at most {risk.max_drawdown_pct:.2%}",
@@ -91,13 +104,21 @@ def _risk_lines(risk: risk_pb2.RiskSummary) -> list[str]:
 def _order_line(order: trade_pb2.Order) -> str:
     when = order.create_time.ToJsonString()
     filled = f"{order.filled_usd:.2f} of {order.qty_usd:.2f} USD"
-    return f"{when}  {order.idempotency_key}  {order.side} {order.symbol}  {order.state}  {filled}"
+    state = order.state if order.evidence in {"", "paper"} else f"{order.state} by {order.evidence}"
+    return f"{when}  {order.idempotency_key}  {order.side} {order.symbol}  {state}  {filled}"
+
+
+def _fill_line(fill: trade_pb2.Fill) -> str:
+    name = f", id {fill.exec_id}" if fill.exec_id else ""
+    return f"fill      {fill.qty:g} at {fill.price:g}, fee {fill.fee_usd:g} USD{name}"
 
 
 def _order_lines(order: trade_pb2.Order) -> list[str]:
     lines = [_order_line(order), f"asked     {order.requested_usd:.2f} USD at confidence {order.confidence:g}"]
     lines.extend(f"adjusted  {step.step}: {step.from_usd:.2f} to {step.to_usd:.2f} USD" for step in order.adjustments)
-    lines.extend(f"fill      {fill.qty:g} at {fill.price:g}, fee {fill.fee_usd:g} USD" for fill in order.fills)
+    if order.venue_order_id:
+        lines.append(f"venue id  {order.venue_order_id}, ours {order.order_link_id}")
+    lines.extend(_fill_line(fill) for fill in order.fills)
     if order.HasField("refusal"):
         lines.append(f"refused   {order.refusal.reason}: {order.refusal.message}")
     return lines

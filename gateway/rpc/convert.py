@@ -1,6 +1,6 @@
 """Between the wire's messages and the core's values; nothing else knows both."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -27,7 +27,9 @@ from gateway.core.report import FILLED_STATES, Answer, message_of
 from gateway.core.validate import CONFIDENCE_PLACES_MAX, MONEY_PLACES_MAX, exact
 from gateway.decision_path import Question
 from gateway.guard import Standing
+from gateway.health import AGE_MS_MAX
 from gateway.ports import Event
+from gateway.venue_health import VenueHealth
 
 
 def question_of(request: consensus_pb2.GetConsensusRequest) -> Question:
@@ -113,6 +115,8 @@ def order_message(record: OrderRecord) -> trade_pb2.Order:
         order_link_id=record.order_link_id,
         create_time=timestamp(record.created_ms),
         update_time=timestamp(record.updated_ms),
+        evidence=record.evidence.value if record.evidence else "",
+        venue_order_id=record.venue_order_id,
     )
     if record.failure:
         message.refusal.reason = record.failure.reason.value
@@ -121,33 +125,39 @@ def order_message(record: OrderRecord) -> trade_pb2.Order:
     return message
 
 
-def positions_message(ledger: Ledger, mids: dict[Symbol, Decimal]) -> trade_pb2.ListPositionsResponse:
-    """The positions at `mids`; a symbol without a mid is valued at its entry price, its mark told as 0."""
+def positions_message(
+    ledger: Ledger, prices: Mapping[Symbol, Decimal], equity_usd: Decimal | None = None
+) -> trade_pb2.ListPositionsResponse:
+    """The positions at `prices`; a symbol without one is valued at its entry price, its mark told as 0.
+
+    The equity is the ledger's own where none is given.
+    """
     message = trade_pb2.ListPositionsResponse(fees_usd=float(ledger.fees_usd))
     unrealised = Decimal(0)
     for symbol, held in sorted(ledger.positions.items()):
-        mid = mids.get(symbol)
-        open_usd = held.unrealised_usd(mid) if mid else Decimal(0)
+        price = prices.get(symbol)
+        open_usd = held.unrealised_usd(price) if price else Decimal(0)
         unrealised += open_usd
         message.positions.add(
             symbol=symbol,
             side=(Side.BUY if held.qty > 0 else Side.SELL).value,
             qty=float(abs(held.qty)),
-            notional_usd=float(abs(held.qty) * (mid or held.entry_price)),
+            notional_usd=float(abs(held.qty) * (price or held.entry_price)),
             entry_price=float(held.entry_price),
-            mark_price=float(mid or 0),
+            mark_price=float(price or 0),
             unrealised_pnl_usd=float(open_usd),
         )
-    realised = ledger.realised_usd - ledger.fees_usd
-    message.realised_pnl_usd = float(realised)
+    message.realised_pnl_usd = float(ledger.earned_usd)
     message.unrealised_pnl_usd = float(unrealised)
-    message.equity_usd = float(ledger.start_usd + realised + unrealised)
+    own_usd = ledger.start_usd + ledger.earned_usd + unrealised
+    message.equity_usd = float(own_usd if equity_usd is None else equity_usd)
     return message
 
 
 def risk_summary(standing: Standing, drawdown_max: Decimal) -> risk_pb2.RiskSummary:
     """The risk state in short, at the newest equity that could be told."""
-    fallen = drawdown(standing.last_equity_usd, standing.peak_equity_usd)
+    known = standing.peak_equity_usd > 0  # a live account has no peak before its venue has told an equity
+    fallen = drawdown(standing.last_equity_usd, standing.peak_equity_usd) if known else Decimal(0)
     return risk_pb2.RiskSummary(
         state=standing.state.value,
         drawdown=round(float(fallen), 8),
@@ -184,9 +194,29 @@ def event_message(event: Event) -> system_pb2.WatchEventsResponse:
     )
 
 
+def venue_health(venue: VenueHealth) -> system_pb2.VenueHealth:
+    """The venue's health."""
+    return system_pb2.VenueHealth(
+        ok=venue.ok,
+        env=venue.env,
+        stream_connected=venue.stream_connected,
+        stream_age_ms=_age_ms(venue.stream_age_ms),
+        compared_age_ms=_age_ms(venue.compared_age_ms),
+        reconciled=venue.reconciled,
+        unknown_orders=venue.unknown_orders,
+        oldest_unknown_age_ms=_age_ms(venue.oldest_unknown_age_ms),
+        blocked=venue.blocked,
+    )
+
+
 def timestamp(at_ms: int) -> Timestamp:
     """A moment on the wire."""
     return Timestamp(seconds=at_ms // 1000, nanos=at_ms % 1000 * 1_000_000)
+
+
+def _age_ms(age_ms: int | None) -> int:
+    """An age on the wire: -1 for never, and no more than its int32 holds."""
+    return -1 if age_ms is None else min(max(0, age_ms), AGE_MS_MAX)
 
 
 def _adjustment(step: Adjustment) -> trade_pb2.Adjustment:
@@ -196,7 +226,9 @@ def _adjustment(step: Adjustment) -> trade_pb2.Adjustment:
 
 
 def _fill(fill: Fill) -> trade_pb2.Fill:
-    return trade_pb2.Fill(price=float(fill.price), qty=float(fill.qty), fee_usd=float(fill.fee_usd))
+    return trade_pb2.Fill(
+        price=float(fill.price), qty=float(fill.qty), fee_usd=float(fill.fee_usd), exec_id=fill.exec_id
+    )
 
 
 def _average_price(fills: Sequence[Fill]) -> Decimal:

@@ -62,7 +62,7 @@ class RiskServicer(pb_grpc.RiskServiceServicer):
         return await self._boundary.unary(request, context, self.halt)
 
     async def Resume(self, request: pb.ResumeRequest, context: Context) -> pb.ResumeResponse:
-        """Lift a halt."""
+        """Lift a halt, and the reducing."""
         return await self._boundary.unary(request, context, self.resume)
 
     def summary(self) -> pb.RiskSummary:
@@ -101,12 +101,13 @@ class RiskServicer(pb_grpc.RiskServiceServicer):
         return pb.HaltResponse(ok=True, risk=self.summary(), message="Trading is halted until it is resumed.")
 
     async def resume(self, request: pb.ResumeRequest, call: Call) -> pb.ResumeResponse | Failure:
-        """Lift a halt."""
+        """Lift a halt, and the reducing."""
+        what = "halt and the reducing are" if self._guard.is_reducing else "halt is"
         try:
             await self._guard.resume(*_audit(request, call))
         except JournalUnavailableError:
             return _unrecorded("Trading was not resumed")
-        return pb.ResumeResponse(ok=True, risk=self.summary(), message="The halt is lifted.")
+        return pb.ResumeResponse(ok=True, risk=self.summary(), message=f"The {what} lifted.")
 
     def _exposure_usd(self, symbol: Symbol) -> Decimal:
         """The worse of the two sides, orders under way counted; a symbol without a price is valued at its entry."""

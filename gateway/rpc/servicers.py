@@ -52,6 +52,7 @@ def servicers(
         path=path,
         journal=journal,
         account=account,
+        guard=guard,
         market=market,
         rate_limit=rate_limit,
         dry_run=dry_run,

@@ -13,7 +13,7 @@ from gateway.health import Health
 from gateway.ports import Journal
 from gateway.rpc.calibration import calibration_health, calibration_message
 from gateway.rpc.calls import Call, Context, RateLimit
-from gateway.rpc.convert import event_message
+from gateway.rpc.convert import event_message, venue_health
 from gateway.rpc.errors import Boundary
 from gateway.rpc.risk import RiskServicer
 from gateway.settings import Settings
@@ -88,6 +88,7 @@ class SystemServicer(pb_grpc.SystemServiceServicer):
             rate_limit=pb.RateLimitUsage(used=usage.used, max=usage.max, reset_seconds=usage.reset_seconds),
             journal=pb.JournalHealth(ok=parts.journal_ok, records=parts.journal_records),
             calibration=calibration_health(self._calibration.report()),
+            venue=venue_health(parts.venue) if parts.venue else None,
         )
 
     async def get_calibration(self, request: pb.GetCalibrationRequest, call: Call) -> pb.GetCalibrationResponse:

@@ -11,6 +11,7 @@ from gateway.account import Account
 from gateway.core.model import Failure, OrderKey, OrderRecord, OrderState, Symbol
 from gateway.core.reasons import Reason
 from gateway.core.report import Answer
+from gateway.guard import RiskGuard
 from gateway.order_path import OrderPath
 from gateway.ports import Journal, JournalUnavailableError, MarketData
 from gateway.rpc.calls import Call, Context, RateLimit
@@ -37,6 +38,7 @@ class TradeServicer(pb_grpc.TradeServiceServicer):
         path: OrderPath,
         journal: Journal,
         account: Account,
+        guard: RiskGuard,
         market: MarketData,
         rate_limit: RateLimit,
         dry_run: bool,
@@ -45,6 +47,7 @@ class TradeServicer(pb_grpc.TradeServiceServicer):
         self._path = path
         self._journal = journal
         self._account = account
+        self._guard = guard
         self._market = market
         self._rate_limit = rate_limit
         self._dry_run = dry_run
@@ -118,13 +121,18 @@ class TradeServicer(pb_grpc.TradeServiceServicer):
         return pb.GetOrderResponse(order=order_message(record))
 
     async def list_positions(self, request: pb.ListPositionsRequest, call: Call) -> pb.ListPositionsResponse | Failure:
-        """The positions at the newest mid prices."""
+        """The positions at the newest prices, and the equity that the drawdown is reckoned from."""
         ledger = self._account.ledger
-        mids: dict[Symbol, Decimal] = {}
-        for symbol in ledger.positions:
-            if book := self._market.book(symbol):
-                mids[symbol] = book.mid
-        return positions_message(ledger, mids)
+        told = ((symbol, self._price(symbol)) for symbol in ledger.positions)
+        prices = {symbol: price for symbol, price in told if price is not None}
+        equity_usd = None if self._dry_run else self._guard.standing().last_equity_usd
+        return positions_message(ledger, prices, equity_usd)
+
+    def _price(self, symbol: Symbol) -> Decimal | None:
+        """The mid price; in live trading the mark price, where it is known."""
+        mark = None if self._dry_run else self._market.mark_price(symbol)
+        book = self._market.book(symbol)
+        return mark or (book.mid if book else None)
 
     async def _not_now(self, call: Call) -> Failure | None:
         if self._draining:

@@ -189,6 +189,18 @@ def test_a_clock_that_is_set_back_only_delays_the_proof(live: Live) -> None:
     assert find(live) is None
 
 
+def test_a_clock_that_is_set_back_after_a_restart_only_delays_the_proof(live: Live) -> None:
+    clock = Jumping(live)
+    clock.ahead_ms = 60_000
+    live.restart()
+    clock.ahead_ms = 0
+    assert find(live) == UNKNOWN
+    settle_time(live, MARGIN_MS + 1)
+    assert find(live) == UNKNOWN
+    settle_time(live, 60_000)
+    assert find(live) is None
+
+
 class Jumping:
     """The machine's clock, apart from the time that really passes; the exchange takes any time stamp."""
 
@@ -272,6 +284,14 @@ def test_an_order_found_is_not_at_large_any_more(live: Live) -> None:
 
 
 # Questions that cannot be asked.
+
+
+@pytest.mark.parametrize("path", [REALTIME, HISTORY])
+def test_an_answer_about_another_order_is_no_answer(live: Live, path: str) -> None:
+    theirs = live.exchange.take(FIELDS | {"orderLinkId": "theirs"})
+    live.exchange.next(path, Act(result={"list": [theirs.order]}))
+    with pytest.raises(VenueUnavailableError, match="another order"):
+        find(live)
 
 
 @pytest.mark.parametrize(

@@ -208,6 +208,27 @@ async def test_a_caller_that_goes_away_leaves_the_call_to_its_end() -> None:
         assert line.budget.take("get_open_orders") is not None
 
 
+async def test_a_caller_that_goes_away_before_its_turn_takes_its_order_along() -> None:
+    server = Server(acts=[lambda writer: silent(0.3, writer)])
+    async with a_line(server) as line:
+        first = asyncio.create_task(line.call("get_open_orders", **QUERY))
+        await asyncio.sleep(0.1)
+        second = asyncio.create_task(line.call("place_order", orderLinkId="tg1"))
+        await asyncio.sleep(0.05)
+        second.cancel()
+        await first
+        await line.call("get_open_orders", **QUERY)
+        assert line.signed_ms("tg1") is None
+    assert not [request for request in server.requests if request.startswith("POST")]
+
+
+async def test_a_proxy_of_the_environment_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:9")
+    async with a_line(Server()) as line:
+        assert (await line.call("get_open_orders", **QUERY)).result == {"list": []}
+
+
 async def test_closing_ends_the_thread() -> None:
     async with a_line(Server()) as line:
         await line.call("get_open_orders", **QUERY)

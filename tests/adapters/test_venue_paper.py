@@ -6,9 +6,10 @@ from builders import BTC, NOW_MS, an_instrument, an_order
 from fakes import FakeMarket
 from hypothesis import given
 from hypothesis import strategies as st
+from journal_kit import a_record
 
 from gateway.adapters.venue_paper import PROTECTION, PaperVenue
-from gateway.core.model import Book, Fill, Level, OrderLinkId, OrderState, Outcome, Side
+from gateway.core.model import Book, Evidence, Fill, Level, OrderLinkId, OrderState, Outcome, Side
 from gateway.core.risk import Approved, restore
 
 FEE = Decimal("0.00055")
@@ -54,7 +55,7 @@ async def test_a_small_order_fills_at_the_touch_and_pays_the_taker_fee() -> None
     venue, _ = a_venue()
     outcome = await venue.submit(approved("660"))
     fill = Fill(price=Decimal(60003), qty=Decimal("0.010"), fee_usd=Decimal("0.3300165"))
-    assert outcome == Outcome(state=OrderState.FILLED, fills=(fill,))
+    assert outcome == Outcome(state=OrderState.FILLED, fills=(fill,), evidence=Evidence.PAPER)
 
 
 async def test_a_larger_order_walks_the_book_at_worse_prices() -> None:
@@ -78,16 +79,16 @@ async def test_nothing_is_filled_beyond_one_percent_from_the_touch() -> None:
 async def test_an_order_that_meets_no_whole_step_is_cancelled() -> None:
     thin = the_book(asks=levels(("60003", "0.0004")))
     venue, _ = a_venue(thin)
-    assert await venue.submit(approved("660")) == Outcome(state=OrderState.CANCELLED)
+    assert await venue.submit(approved("660")) == Outcome(state=OrderState.CANCELLED, evidence=Evidence.PAPER)
 
 
 async def test_without_a_book_or_filters_nothing_is_filled() -> None:
     venue, market = a_venue()
     market.books.clear()
-    assert await venue.submit(approved("660", link="a")) == Outcome(state=OrderState.CANCELLED)
+    assert await venue.submit(approved("660", link="a")) == Outcome(state=OrderState.CANCELLED, evidence=Evidence.PAPER)
     market.books[BTC] = the_book()
     market.instruments.clear()
-    assert await venue.submit(approved("660", link="b")) == Outcome(state=OrderState.CANCELLED)
+    assert await venue.submit(approved("660", link="b")) == Outcome(state=OrderState.CANCELLED, evidence=Evidence.PAPER)
 
 
 @pytest.mark.parametrize(
@@ -101,15 +102,17 @@ async def test_without_a_book_or_filters_nothing_is_filled() -> None:
 )
 async def test_what_the_filters_forbid_is_rejected(qty_usd: str, filters: dict[str, Decimal], words: str) -> None:
     venue, _ = a_venue(**filters)
-    assert await venue.submit(approved(qty_usd)) == Outcome(state=OrderState.REJECTED, detail=words)
+    assert await venue.submit(approved(qty_usd)) == Outcome(
+        state=OrderState.REJECTED, detail=words, evidence=Evidence.PAPER
+    )
 
 
 async def test_the_same_order_link_id_is_filled_once() -> None:
     venue, _ = a_venue()
     first = await venue.submit(approved("660"))
     assert await venue.submit(approved("660")) is first
-    assert await venue.find(OrderLinkId("tg1")) is first
-    assert await venue.find(OrderLinkId("tg2")) is None
+    assert await venue.find(a_record(order_link_id=OrderLinkId("tg1"))) is first
+    assert await venue.find(a_record(order_link_id=OrderLinkId("tg2"))) is None
 
 
 async def test_what_one_order_took_is_gone_until_the_next_book() -> None:
@@ -189,3 +192,8 @@ async def test_orders_together_never_take_more_than_one_book_holds(book: Book, o
         assert taken.get((Side.BUY, level.price), Decimal(0)) <= level.qty
     for level in book.bids:
         assert taken.get((Side.SELL, level.price), Decimal(0)) <= level.qty
+
+
+def test_paper_orders_can_always_be_filled() -> None:
+    venue, _ = a_venue()
+    assert venue.block(reduce_only=False) is None

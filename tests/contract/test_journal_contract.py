@@ -13,8 +13,8 @@ from journal_kit import a_change, a_filled, a_record, a_refusal, keep, running
 
 from gateway.core.json_fields import RecordFormatError
 from gateway.core.lifecycle import OPEN_STATES, ORDER_MOVES, RiskStatus
-from gateway.core.model import DecisionId, OrderKey, OrderState, RiskState, Symbol
-from gateway.ports import Event, JournalUnavailableError
+from gateway.core.model import DecisionId, Evidence, OrderKey, OrderLinkId, OrderState, RiskState, Symbol
+from gateway.ports import Event, JournalUnavailableError, StartError
 
 ETH = Symbol("ETHUSDT")
 
@@ -31,6 +31,11 @@ def reopen(request, tmp_path):
 async def journal(reopen):
     async with reopen() as opened:
         yield opened
+
+
+def a_status(**changes):
+    values = {"halted": False, "locked": False, "reducing": False, "peak_equity_usd": Decimal(7)}
+    return RiskStatus(**values | changes)
 
 
 def keys(records):
@@ -57,6 +62,40 @@ async def test_the_newest_record_of_a_key_is_the_order(journal):
     await keep(journal, a_record(), a_filled())
     assert journal.find_order(OrderKey("key-1")) == a_filled()
     assert journal.health() == (True, 2)
+
+
+async def test_an_order_is_found_by_the_id_that_the_venue_knows_it_by(journal):
+    await keep(journal, a_record("one"), a_record("two"), a_filled("one"))
+    assert journal.find_link(OrderLinkId("tg-one")) == a_filled("one")
+    assert journal.find_link(OrderLinkId("tg-two")) == a_record("two")
+    assert journal.find_link(OrderLinkId("tg-three")) is None
+
+
+async def test_a_journal_belongs_to_the_account_that_claimed_it_first(reopen):
+    async with reopen() as journal:
+        await journal.claim("live-testnet-7")
+        await journal.claim("live-testnet-7")
+    async with reopen() as journal:
+        await journal.claim("live-testnet-7")
+        for other in ("paper", "live-testnet-8", "live-mainnet-7"):
+            with pytest.raises(StartError, match="is the journal of account live-testnet-7"):
+                await journal.claim(other)
+
+
+async def test_a_journal_with_records_and_no_owner_is_papers(reopen):
+    async with reopen() as journal:
+        await keep(journal, a_record())
+    async with reopen() as journal:
+        with pytest.raises(StartError, match="is the journal of account paper"):
+            await journal.claim("live-testnet-7")
+        await journal.claim("paper")
+
+
+async def test_whether_only_reductions_pass_survives_a_restart(reopen):
+    async with reopen() as journal:
+        await journal.append_risk(a_change(to_state=RiskState.REDUCING, halted=False, reducing=True))
+    async with reopen() as journal:
+        assert journal.risk_status().state is RiskState.REDUCING
 
 
 async def test_inside_exclusive_an_order_on_its_way_is_found(journal):
@@ -155,7 +194,7 @@ async def test_the_risk_state_is_that_of_the_newest_change(journal):
         from_state=RiskState.HALTED, to_state=RiskState.LOCKED, halted=False, locked=True, peak_equity_usd=Decimal(7)
     )
     await journal.append_risk(lifted)
-    assert journal.risk_status() == RiskStatus(halted=False, locked=True, peak_equity_usd=Decimal(7))
+    assert journal.risk_status() == a_status(halted=False, locked=True, peak_equity_usd=Decimal(7))
     assert list(journal.risk_changes(10)) == [lifted, a_change()]
     assert list(journal.risk_changes(1)) == [lifted]
 
@@ -163,7 +202,7 @@ async def test_the_risk_state_is_that_of_the_newest_change(journal):
 async def test_a_noted_peak_goes_with_the_next_commit(journal):
     journal.note_peak(Decimal("100001.5"))
     await keep(journal, a_record())
-    assert journal.risk_status() == RiskStatus(halted=False, locked=False, peak_equity_usd=Decimal("100001.5"))
+    assert journal.risk_status() == a_status(halted=False, locked=False, peak_equity_usd=Decimal("100001.5"))
     assert journal.health() == (True, 1)
 
 
@@ -206,7 +245,7 @@ async def test_all_of_it_survives_a_restart(reopen):
         assert list(journal.open_orders()) == [a_record("open")]
         assert list(journal.filled_orders()) == [a_filled("done")]
         assert journal.find_decision(DecisionId("d1")) == a_decision()
-        assert journal.risk_status() == RiskStatus(halted=True, locked=False, peak_equity_usd=Decimal(100_002))
+        assert journal.risk_status() == a_status(halted=True, locked=False, peak_equity_usd=Decimal(100_002))
         await keep(journal, a_filled("open"))
         assert journal.health() == (True, 6)
 
@@ -313,7 +352,8 @@ def histories(draw):
         elif ORDER_MOVES[newest[key].state]:
             state = draw(st.sampled_from(sorted(ORDER_MOVES[newest[key].state])))
             filled = state in {OrderState.FILLED, OrderState.PARTIALLY_FILLED}
-            record = (a_filled if filled else a_record)(key, symbol, state=state)
+            evidence = None if state in OPEN_STATES else Evidence.HISTORY
+            record = (a_filled if filled else a_record)(key, symbol, state=state, evidence=evidence)
         else:
             continue
         newest[key] = record

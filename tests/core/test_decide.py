@@ -113,6 +113,7 @@ def test_every_reason_is_named_in_the_documented_order():
         Reason.HALTED,
     )
     assert decided(risk_state=RiskState.LOCKED).reasons == (Reason.RISK_LOCKED,)
+    assert decided(risk_state=RiskState.REDUCING).reasons == (Reason.REDUCE_ONLY,)
 
 
 def test_a_decision_keeps_all_that_it_was_made_of():

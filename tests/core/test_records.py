@@ -1,13 +1,14 @@
 """What the journal keeps comes back as it was, and nothing else is taken for it."""
 
 import json
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
 from builders import a_decision, a_watch_move, an_outcome
 from hypothesis import given
 from hypothesis import strategies as st
-from journal_kit import a_change, a_filled, a_record, a_refusal
+from journal_kit import a_change, a_filled, a_record, a_refusal, first_order_text, first_risk_text
 
 from gateway.core.chain import GENESIS_DIGEST, record_digest
 from gateway.core.json_fields import RecordFormatError
@@ -15,6 +16,7 @@ from gateway.core.model import (
     Adjustment,
     BarLabel,
     Decision,
+    Evidence,
     Failure,
     Fill,
     Matured,
@@ -32,7 +34,15 @@ from gateway.core.model import (
 )
 from gateway.core.outcome_records import outcome_from, outcome_text, watch_from, watch_text
 from gateway.core.reasons import Reason
-from gateway.core.records import decision_from, decision_text, order_from, order_text, risk_from, risk_text
+from gateway.core.records import (
+    decision_from,
+    decision_text,
+    order_from,
+    order_text,
+    order_version,
+    risk_from,
+    risk_text,
+)
 
 TEXT = st.text(max_size=20)
 MONEY = st.decimals(allow_nan=False, allow_infinity=False)
@@ -58,7 +68,7 @@ FAILURES = st.builds(
     retry_after_seconds=st.none() | st.integers(),
 )
 ADJUSTMENTS = st.builds(Adjustment, step=TEXT, from_usd=MONEY, to_usd=MONEY, limit=MONEY)
-FILLS = st.builds(Fill, price=MONEY, qty=MONEY, fee_usd=MONEY)
+FILLS = st.builds(Fill, price=MONEY, qty=MONEY, fee_usd=MONEY, exec_id=TEXT)
 RECORDS = st.builds(
     OrderRecord,
     order=ORDERS,
@@ -72,6 +82,8 @@ RECORDS = st.builds(
     mid_price=st.none() | MONEY,
     created_ms=TIME,
     updated_ms=TIME,
+    evidence=st.none() | st.sampled_from(Evidence),
+    venue_order_id=TEXT,
 )
 SHADOWS = st.builds(Shadow, model_version=TEXT, prob_long=NUMBER, confidence=NUMBER)
 DECISIONS = st.builds(
@@ -127,6 +139,7 @@ CHANGES = st.builds(
     to_state=st.sampled_from(RiskState),
     halted=st.booleans(),
     locked=st.booleans(),
+    reducing=st.booleans(),
     actor=TEXT,
     reason=TEXT,
     equity_usd=MONEY,
@@ -182,6 +195,30 @@ def test_a_decision_of_one_version_with_the_keys_of_the_other_is_refused():
         decision_from(json.dumps(json.loads(DECISION_1) | {"v": 2}))
 
 
+def test_an_order_of_the_first_version_is_read_as_one_of_which_nobody_told_the_evidence():
+    filled = a_filled()
+    assert order_from(first_order_text(filled)) == replace(filled, evidence=None)
+    assert (order_version(first_order_text(filled)), order_version(order_text(filled))) == (1, 2)
+
+
+def test_a_risk_change_of_the_first_version_is_read_as_one_that_reduces_nothing():
+    assert risk_from(first_risk_text(a_change())) == a_change(reducing=False)
+
+
+@pytest.mark.parametrize(
+    ("new", "old", "read"),
+    [
+        (order_text(a_filled()), first_order_text(a_filled()), order_from),
+        (risk_text(a_change()), first_risk_text(a_change()), risk_from),
+    ],
+)
+def test_a_record_of_one_version_with_the_keys_of_the_other_is_refused(new, old, read):
+    with pytest.raises(RecordFormatError, match="unknown keys"):
+        read(json.dumps(json.loads(new) | {"v": 1}))
+    with pytest.raises(RecordFormatError, match="missing keys"):
+        read(json.dumps(json.loads(old) | {"v": 2}))
+
+
 @given(RECORDS)
 def test_the_text_is_canonical(record):
     text = order_text(record)
@@ -193,6 +230,8 @@ SHADOW = Shadow(model_version="20261124_000000", prob_long=0.4, confidence=0.55)
 CODECS = [
     (order_text(a_filled()), order_from),
     (order_text(a_refusal()), order_from),
+    (first_order_text(a_filled()), order_from),
+    (first_risk_text(a_change()), risk_from),
     (decision_text(a_decision()), decision_from),
     (decision_text(a_decision(shadow=SHADOW)), decision_from),
     (DECISION_1, decision_from),
@@ -265,8 +304,8 @@ def test_a_number_that_is_not_finite_is_not_written(wrong):
 
 
 def test_a_version_from_the_future_is_refused_by_name():
-    shape = json.loads(order_text(a_record())) | {"v": 2}
-    with pytest.raises(RecordFormatError, match="version 2 is not known"):
+    shape = json.loads(order_text(a_record())) | {"v": 3}
+    with pytest.raises(RecordFormatError, match="version 3 is not known"):
         order_from(json.dumps(shape))
 
 

@@ -21,6 +21,7 @@ from gateway.core.model import (
 )
 from gateway.core.reasons import Reason
 from gateway.core.risk import Approved, approve
+from gateway.core.venue import VenueBlock
 
 LINK = OrderLinkId("tglink")
 
@@ -54,6 +55,57 @@ def test_a_symbol_off_the_list_is_refused():
 def test_a_halt_refuses_even_an_order_that_reduces():
     facts = the_facts(risk_state=RiskState.HALTED, position_qty=Decimal(1))
     assert refused_for(verdict(an_order(side=Side.SELL, reduce_only=True), facts)) is Reason.HALTED
+
+
+def closing(**changes):
+    return an_order(side=Side.SELL, reduce_only=True, confidence=None, **changes)
+
+
+def test_a_venue_that_takes_no_order_refuses_and_says_for_how_long():
+    block = VenueBlock(what="the venue has banned this address", retry_after_seconds=600)
+    for order in (an_order(), closing()):
+        refusal = verdict(order, the_facts(venue_block=block, position_qty=Decimal(1)))
+        assert refused_for(refusal) is Reason.VENUE_UNAVAILABLE
+        assert refusal.retry_seconds == 600
+        assert refusal.message == "No order was sent: the venue has banned this address. Retry later with the same key."
+
+
+def test_an_account_that_was_not_compared_refuses_every_order():
+    for order in (an_order(), closing()):
+        refusal = verdict(order, the_facts(reconciled=False, position_qty=Decimal(1)))
+        assert refused_for(refusal) is Reason.RECONCILING
+        assert refusal.retry_seconds == 1
+
+
+def test_an_order_with_an_unknown_end_refuses_openings_on_its_symbol_and_lets_reductions_pass():
+    facts = the_facts(unknown_orders=True, position_qty=Decimal(1))
+    assert refused_for(verdict(facts=facts)) is Reason.RECONCILING
+    assert isinstance(verdict(closing(), facts), Approved)
+
+
+def test_reducing_refuses_openings_and_lets_reductions_pass():
+    facts = the_facts(risk_state=RiskState.REDUCING, position_qty=Decimal(1))
+    refusal = verdict(an_order(requested_usd=Decimal(100)), replace(facts, position_qty=Decimal(0)))
+    assert (refused_for(refusal), refusal.metadata) == (Reason.REDUCE_ONLY, {"state": "reducing"})
+    assert isinstance(verdict(closing(), facts), Approved)
+
+
+def test_a_drawdown_that_is_reached_comes_before_reducing():
+    facts = the_facts(risk_state=RiskState.REDUCING, drawdown=Decimal("0.15"))
+    assert refused_for(verdict(facts=facts)) is Reason.RISK_LOCKED
+
+
+def test_what_a_retry_may_change_at_the_venue_comes_after_a_halt_and_before_what_is_kept():
+    block = VenueBlock(what="it is banned", retry_after_seconds=1)
+    unfit = an_order(decision_id=DecisionId("d9"), confidence=Decimal("0.1"))
+    facts = the_facts(risk_state=RiskState.HALTED, venue_block=block, reconciled=False)
+    assert refused_for(verdict(unfit, facts)) is Reason.HALTED
+    facts = replace(facts, risk_state=RiskState.ACTIVE)
+    assert refused_for(verdict(unfit, facts)) is Reason.VENUE_UNAVAILABLE
+    facts = replace(facts, venue_block=None)
+    assert refused_for(verdict(unfit, facts)) is Reason.RECONCILING
+    facts = replace(facts, reconciled=True)
+    assert refused_for(verdict(unfit, facts)) is Reason.DECISION_MISMATCH
 
 
 def test_an_order_cannot_name_a_decision_that_is_not_recorded():

@@ -262,6 +262,7 @@ def test_a_limit_out_of_range_is_wrong_usage(limit):
 async def path(tmp_path):
     path = tmp_path / "journal.sqlite3"
     async with running(path) as journal:
+        await journal.claim("live-simulator-1")
         await keep(journal, a_record("one"), a_filled("one"), a_record("two"))
         await journal.append_risk(a_change())
     return path
@@ -271,11 +272,12 @@ async def test_the_doctor_tells_what_the_journal_adds_up_to(path, capsys):
     async with running(path):
         assert main(["doctor", "--journal", str(path)]) == DONE
     told = capsys.readouterr().out
-    lines = told[told.index("journal  ") :].splitlines()[:9]
+    lines = told[told.index("journal  ") :].splitlines()[:10]
     assert lines[0] == f"journal  {path}"
-    assert lines[1].startswith("records  4 (3 order, 1 risk), head ")
+    assert lines[1] == "account  live-simulator-1"
+    assert lines[2].startswith("records  4 (3 order, 1 risk), head ")
     money = "realised 0.0 USD, fees 0.957047850 USD"
-    assert lines[2:] == [
+    assert lines[3:] == [
         "orders   2 (1 filled, 1 pending)",
         f"ledger   {money}, equity is the start and -0.957047850 USD, open positions aside",
         "risk     halted",
@@ -294,6 +296,7 @@ def test_the_doctor_tells_programs_too(path, capsys):
         "ok": True,
         "journal": str(path),
         "faults": [],
+        "account": "live-simulator-1",
         "records": 4,
         "kinds": {"order": 3, "risk": 1},
         "states": {"filled": 1, "pending": 1},
@@ -344,6 +347,7 @@ async def test_a_backup_of_a_journal_in_use_is_made_and_checked(path, tmp_path, 
     assert f"journal  {target}" in told.out
     assert "is there already" in told.err
     assert main(["doctor", "--journal", str(target)]) == DONE
+    assert "account  live-simulator-1" in capsys.readouterr().out
 
 
 def test_a_reader_that_has_read_enough_is_no_failure(address):

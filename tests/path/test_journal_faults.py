@@ -10,19 +10,30 @@ import sqlite3
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
 from builders import NOW_MS, a_decision, a_watch_move, an_outcome
-from journal_kit import a_change, a_filled, a_record, a_refusal, keep, opened, problems, running
+from journal_kit import (
+    a_change,
+    a_filled,
+    a_record,
+    a_refusal,
+    first_order_text,
+    first_risk_text,
+    keep,
+    opened,
+    problems,
+    running,
+)
 
 from gateway.adapters.journal_sqlite import JournalUnusableError, SqliteJournal
 from gateway.adapters.journal_sqlite.schema import APPLICATION_ID, MIGRATIONS
 from gateway.adapters.journal_sqlite.writer import Group, Writer
 from gateway.core.audit import AuditReport
 from gateway.core.chain import GENESIS_DIGEST, record_digest
-from gateway.core.model import DecisionId, OrderKey, OrderState, WatchState
-from gateway.core.records import order_text, risk_text
+from gateway.core.model import DecisionId, OrderKey, OrderLinkId, OrderState, WatchState
 from gateway.doctor import copy, diagnose
 from gateway.ports import JournalUnavailableError
 
@@ -306,8 +317,8 @@ def first(path):
     )
     kept = [("decision", f"d{number}", NOW_MS, decision % f"d{number}") for number in range(DECISIONS_1)]
     orders = (a_record("one"), a_filled("one"), a_refusal("two"), a_record("three"))
-    kept.extend(("order", record.order.key, record.updated_ms, order_text(record)) for record in orders)
-    kept.append(("risk", "risk", NOW_MS, risk_text(a_change())))
+    kept.extend(("order", record.order.key, record.updated_ms, first_order_text(record)) for record in orders)
+    kept.append(("risk", "risk", NOW_MS, first_risk_text(a_change())))
     digest = GENESIS_DIGEST
     with opened(path) as connection:
         connection.executescript(f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = 1; {MIGRATIONS[0]}")
@@ -331,6 +342,9 @@ async def test_a_journal_of_the_first_version_is_taken_up_whole(first):
         old = journal.find_decision(DecisionId("d7"))
         assert (old.model_confidence, old.bar_open_ms, old.scored) == (0.65, None, False)
         assert [record.order.key for record in journal.open_orders()] == ["three"]
+        assert journal.find_order(OrderKey("one")) == replace(a_filled("one"), evidence=None)
+        assert journal.find_link(OrderLinkId("tg-one")) == replace(a_filled("one"), evidence=None)
+        assert diagnose(path).found.account == "paper"
         await journal.append_decisions([a_decision(decision_id=DecisionId("new"), scored=True)])
         await journal.append_matured([an_outcome(decision_id=DecisionId("new"))])
         await journal.append_watch(a_watch_move())
@@ -467,6 +481,15 @@ async def test_damage_to_the_file_itself_is_told_without_a_traceback(path, place
         ([a_refusal(), a_filled()], (2, "an order cannot move from refused to filled")),
         ([a_record(), a_filled(order_link_id="tg-other")], (2, "it changes what was ordered")),
         ([a_record(), a_record(state=OrderState.UNKNOWN), a_record(state=OrderState.UNKNOWN), a_filled()], None),
+        (
+            [a_record(), a_filled(evidence=None)],
+            (2, "nothing is told of how it is known that the order ended as filled"),
+        ),
+        (
+            [a_record(), a_record(state=OrderState.EXPIRED)],
+            (2, "nothing is told of how it is known that the order ended as expired"),
+        ),
+        ([a_refusal()], None),
     ],
 )
 async def test_a_move_that_the_lifecycle_does_not_know_is_found(path, records, fault):

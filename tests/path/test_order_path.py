@@ -6,12 +6,25 @@ from decimal import Decimal
 
 import pytest
 from builders import BTC, a_book, a_decision, a_policy, an_order
+from journal_kit import FILL, a_record
+from venue_kit import a_snapshot, a_wallet
 from world import World
 
-from gateway.core.model import DecisionId, Failure, OrderKey, OrderState, Outcome, RiskState, Side
+from gateway.core.model import (
+    DecisionId,
+    Evidence,
+    Failure,
+    OrderKey,
+    OrderLinkId,
+    OrderState,
+    Outcome,
+    RiskState,
+    Side,
+)
 from gateway.core.plan import order_link_id
 from gateway.core.reasons import Reason
 from gateway.core.report import Answer
+from gateway.core.venue import VenueBlock
 from gateway.ports import Step
 
 
@@ -91,7 +104,9 @@ async def test_an_outcome_that_cannot_be_kept_is_unknown_and_goes_on_counting(wo
     assert answer.record.state is OrderState.UNKNOWN
     assert world.account.pending_usd(BTC, Side.BUY) == 1800
     world.journal.full_after = None
-    world.venue.known[answer.record.order_link_id] = Outcome(state=OrderState.FILLED)
+    world.venue.known[answer.record.order_link_id] = Outcome(
+        state=OrderState.FILLED, fills=(FILL,), evidence=Evidence.REALTIME
+    )
     await world.reconciler.run()
     assert world.states() == [OrderState.PENDING, OrderState.FILLED]
     assert world.account.open_orders() == ()
@@ -145,9 +160,12 @@ async def test_after_a_crash_what_the_venue_knows_is_recorded():
     world = crashed_world()
     await world.path.execute(an_order())
     world.restart()
-    world.venue.known[order_link_id("paper", OrderKey("key-1"))] = Outcome(state=OrderState.CANCELLED)
+    world.venue.known[order_link_id("paper", OrderKey("key-1"))] = Outcome(
+        state=OrderState.CANCELLED, evidence=Evidence.HISTORY, venue_order_id="v1"
+    )
     await world.reconciler.run()
-    assert world.states()[-1] is OrderState.CANCELLED
+    ended = world.journal.records[-1]
+    assert (ended.state, ended.evidence, ended.venue_order_id) == (OrderState.CANCELLED, Evidence.HISTORY, "v1")
 
 
 async def test_after_a_crash_a_fresh_order_that_never_arrived_is_sent_once():
@@ -167,8 +185,135 @@ async def test_after_a_crash_an_old_order_that_never_arrived_expires():
     world.restart()
     world.clock.at_ms += 15_001
     await world.reconciler.run()
-    assert world.states()[-1] is OrderState.EXPIRED
+    assert (world.states()[-1], world.journal.records[-1].evidence) == (OrderState.EXPIRED, Evidence.ABSENCE)
     assert len(world.venue.submitted) == 1
+
+
+async def test_what_the_venue_cannot_tell_of_an_order_of_an_earlier_run_is_recorded_as_unknown():
+    world = World()
+    world.journal.records.append(a_record(order=an_order(), order_link_id=order_link_id("paper", OrderKey("key-1"))))
+    world.restart()
+    world.venue.known[order_link_id("paper", OrderKey("key-1"))] = Outcome(state=OrderState.UNKNOWN)
+    await world.reconciler.run()
+    await world.reconciler.run()
+    assert world.states() == [OrderState.PENDING, OrderState.UNKNOWN]
+    assert world.account.has_unknown(BTC)
+    assert world.venue.submitted == []
+
+
+@pytest.mark.parametrize(("age_ms", "state"), [(15_000, OrderState.FILLED), (15_001, OrderState.EXPIRED)])
+async def test_an_order_that_never_arrived_is_sent_up_to_its_age_limit(age_ms, state):
+    world = crashed_world()
+    await world.path.execute(an_order())
+    world.restart()
+    world.venue.answer = OrderState.FILLED
+    world.clock.at_ms += age_ms
+    world.market.books[BTC] = a_book(received_ms=world.clock.at_ms)
+    await world.reconciler.run()
+    assert world.states()[-1] is state
+
+
+@pytest.mark.parametrize(("age_ms", "state"), [(10_000, OrderState.FILLED), (10_001, OrderState.EXPIRED)])
+async def test_an_order_whose_decision_has_expired_is_never_sent_after_a_restart(age_ms, state):
+    world = World(decision_age_ms_max=10_000)
+    world.venue.answer = OrderState.UNKNOWN
+    await world.journal.append_decisions([a_decision()])
+    await world.path.execute(an_order(decision_id=DecisionId("d1"), confidence=None))
+    world.restart()
+    world.venue.answer = OrderState.FILLED
+    world.clock.at_ms += age_ms
+    await world.reconciler.run()
+    assert world.states()[-1] is state
+
+
+async def test_an_order_whose_decision_is_not_there_is_never_sent_after_a_restart():
+    world = crashed_world()
+    await world.journal.append_decisions([a_decision()])
+    await world.path.execute(an_order(decision_id=DecisionId("d1"), confidence=None))
+    world.journal.decisions.clear()
+    world.restart()
+    await world.reconciler.run()
+    assert world.states()[-1] is OrderState.EXPIRED
+
+
+async def forbid_by_reducing(world):
+    await world.guard.reduce("tollgate", "a position differs")
+
+
+async def forbid_by_a_block(world):
+    world.venue.blocked = VenueBlock(what="it is banned", retry_after_seconds=5)
+
+
+async def forbid_by_an_old_comparison(world):
+    world.clock.at_ms += 10_001
+
+
+async def forbid_by_another_order(world):
+    world.account.reserve(a_record("other", state=OrderState.UNKNOWN))
+    world.venue.known[OrderLinkId("tg-other")] = Outcome(state=OrderState.UNKNOWN)
+
+
+async def forbid_by_the_drawdown(world):
+    world.venue_account.account = a_snapshot(wallet=a_wallet("84999", at_ms=world.clock.at_ms))
+
+
+@pytest.mark.parametrize(
+    "forbid",
+    [
+        forbid_by_reducing,
+        forbid_by_a_block,
+        forbid_by_an_old_comparison,
+        forbid_by_another_order,
+        forbid_by_the_drawdown,
+    ],
+)
+async def test_an_order_that_never_arrived_is_sent_only_as_a_new_one_would_be(forbid):
+    world = World(live=True)
+    assert await world.account_watch.run()
+    world.clock.at_ms += 80_000
+    world.market.books[BTC] = a_book(received_ms=world.clock.at_ms)
+    world.venue.answer = OrderState.UNKNOWN
+    assert isinstance(await world.path.execute(an_order()), Answer)
+    await forbid(world)
+    await world.reconciler.run()
+    assert len(world.venue.submitted) == 1
+    assert world.account.open_orders()[0].state is OrderState.UNKNOWN
+
+
+async def test_nothing_that_forbids_lets_it_be_sent():
+    world = World(live=True)
+    await world.account_watch.run()
+    world.venue.answer = OrderState.UNKNOWN
+    await world.path.execute(an_order())
+    world.venue.answer = OrderState.FILLED
+    await world.reconciler.run()
+    assert len(world.venue.submitted) == 2
+    assert world.states()[-1] is OrderState.FILLED
+
+
+async def test_a_woken_look_does_not_wait_for_the_timer():
+    world = crashed_world()
+    await world.path.execute(an_order())
+    world.venue.known[order_link_id("paper", OrderKey("key-1"))] = Outcome(
+        state=OrderState.CANCELLED, evidence=Evidence.STREAM
+    )
+    watch = asyncio.create_task(world.reconciler.watch())
+    await asyncio.sleep(0.01)
+    assert world.states()[-1] is OrderState.UNKNOWN
+    world.reconciler.wake()
+    await asyncio.sleep(0.01)
+    assert world.states()[-1] is OrderState.CANCELLED
+    watch.cancel()
+
+
+async def test_an_order_that_is_being_sent_is_not_looked_for():
+    world = World()
+    running = asyncio.create_task(world.path.execute(an_order()))
+    await asyncio.sleep(0)
+    world.venue.unreachable = True
+    await world.reconciler.run()
+    assert isinstance(await running, Answer)
+    assert world.states() == [OrderState.PENDING, OrderState.FILLED]
 
 
 async def test_a_venue_that_cannot_be_asked_leaves_the_order_open():

@@ -50,7 +50,7 @@ def test_what_is_out_of_its_range_is_refused_by_name(name, text):
 
 def test_all_faults_are_told_together():
     with pytest.raises(SettingsError) as caught:
-        load({"BAR_MINUTES": "2", "RECALIBRATION": "maybe", "TRADING_MODE": "live"})
+        load({"BAR_MINUTES": "2", "RECALIBRATION": "maybe", "TRADING_MODE": "hot"})
     assert all(name in str(caught.value) for name in ("BAR_MINUTES", "RECALIBRATION", "TRADING_MODE"))
 
 

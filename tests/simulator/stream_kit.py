@@ -3,7 +3,7 @@
 import hashlib
 import hmac
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
@@ -88,7 +88,7 @@ class Talk:
 
 def a_venue(**config: Any) -> Venue:
     scheduler = HandScheduler(START_MS)
-    other = ApiKey(key="OTHER", secret="OTHERSECRET", uid=2)
+    other = replace(OWN, key="OTHER", uid=2)
     accounts = [AccountConfig(uid=uid, balances=RICH) for uid in (1, 2)]
     usual = {"seed": 7, "symbols": ["BTCUSDT"], "accounts": accounts, "keys": [OWN, FOREIGN, other]}
     local = LocalExchange(ExchangeConfig(**(usual | config)), scheduler)

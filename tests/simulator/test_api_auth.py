@@ -208,7 +208,7 @@ def test_an_unknown_path_is_404_and_a_wrong_method_405(bench):
     assert bench.get("/v5/order/create").status == 405
 
 
-@pytest.mark.parametrize("body", [b"{", b"[]", b"\xff\xfe"])
+@pytest.mark.parametrize("body", [b"{", b"[]", b"\xff\xfe", b"[" * 60_000])
 def test_a_body_that_is_no_object_is_a_parameter_error(bench, body):
     assert told(bench.post("/v5/order/create", body))["retCode"] == 10001
 

@@ -66,7 +66,7 @@ def test_a_spot_buy_pays_its_fee_in_what_it_buys_so_less_can_be_sold():
     assert (world.balance("BTC"), world.balance()) == (Decimal("0.999"), Decimal(40000))
     assert world.refusal(category="spot", side="Sell", qty="1") == (170131, "Insufficient balance.")
     world.filled(category="spot", side="Sell", qty="0.999")
-    assert (world.balance("BTC"), world.balance()) == (0, 40000 + Decimal("59940") * Decimal("0.999"))
+    assert (world.balance("BTC"), world.balance()) == (0, 40000 + Decimal(59940) * Decimal("0.999"))
     fees = [(each.fee, each.fee_coin) for each in world.engine.all_executions(1)]
     assert fees == [(Decimal("0.001"), "BTC"), (Decimal("59.94"), "USDT")]
 

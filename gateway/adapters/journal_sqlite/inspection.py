@@ -5,7 +5,7 @@ import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
-from gateway.adapters.journal_sqlite.schema import JournalUnusableError, open_for_inspection
+from gateway.adapters.journal_sqlite.schema import JournalUnusableError, open_for_inspection, owner_of
 from gateway.core.audit import AuditReport, Fault, ProjectedOrder, StoredRecord, audit
 
 
@@ -23,7 +23,11 @@ def inspect(path: Path) -> AuditReport | Fault:
     try:
         connection.execute("BEGIN")  # one snapshot for all that follows
         return _file_fault(connection) or audit(
-            _records(connection), _orders(connection), _unmatured(connection), _highest_seq(connection)
+            _records(connection),
+            _orders(connection),
+            _unmatured(connection),
+            _highest_seq(connection),
+            owner_of(connection),
         )
     except sqlite3.DatabaseError as fault:
         return _unreadable(fault)

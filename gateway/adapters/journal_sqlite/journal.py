@@ -18,11 +18,21 @@ import structlog
 
 from gateway.adapters.journal_sqlite.owner import OwnerLock
 from gateway.adapters.journal_sqlite.reader import JournalReader
-from gateway.adapters.journal_sqlite.schema import JournalUnusableError
+from gateway.adapters.journal_sqlite.schema import JournalUnusableError, claim
 from gateway.adapters.journal_sqlite.watchers import Watchers
 from gateway.adapters.journal_sqlite.writer import Group, Row, Writer
 from gateway.core.lifecycle import RiskStatus
-from gateway.core.model import Decision, DecisionId, Matured, OrderKey, OrderRecord, RiskChange, Symbol, WatchMove
+from gateway.core.model import (
+    Decision,
+    DecisionId,
+    Matured,
+    OrderKey,
+    OrderLinkId,
+    OrderRecord,
+    RiskChange,
+    Symbol,
+    WatchMove,
+)
 from gateway.core.outcome_records import outcome_text, watch_text
 from gateway.core.records import decision_text, order_text, risk_text
 from gateway.ports import Entry, Event, JournalUnavailableError, Ticket
@@ -75,6 +85,13 @@ class SqliteJournal:
         self._writer = writer
         self._write_ok = True
         log.info("journal_opened", path=str(self._path), records=self._records)
+
+    async def claim(self, account_name: str) -> None:
+        """Mark a new journal as this account's. Raises JournalUnusableError when it is another's, or cannot be read."""
+        try:
+            await asyncio.to_thread(claim, self._path, account_name)
+        except (sqlite3.Error, OSError) as fault:
+            raise JournalUnusableError(f"{self._path} cannot be marked: {fault}. Mend that, then start.") from fault
 
     async def close(self) -> None:
         """Commit what is staged, end the watchers and give the journal up; harmless when it is not open."""
@@ -161,6 +178,10 @@ class SqliteJournal:
     def find_order(self, key: OrderKey) -> OrderRecord | None:
         """The newest durable record of an order. Raises JournalUnavailableError."""
         return self._reader.order(key)
+
+    def find_link(self, order_link_id: OrderLinkId) -> OrderRecord | None:
+        """The newest durable record of the order with this id at a venue. Raises JournalUnavailableError."""
+        return self._reader.link(order_link_id)
 
     def list_orders(
         self, *, limit: int, before: int | None, symbol: Symbol | None

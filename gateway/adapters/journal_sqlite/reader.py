@@ -9,7 +9,17 @@ from typing import Any, Final, TypeVar
 from gateway.adapters.journal_sqlite.schema import JournalUnusableError, open_reader
 from gateway.core.json_fields import RecordFormatError
 from gateway.core.lifecycle import RiskStatus
-from gateway.core.model import Decision, DecisionId, Matured, OrderKey, OrderRecord, RiskChange, Symbol, WatchMove
+from gateway.core.model import (
+    Decision,
+    DecisionId,
+    Matured,
+    OrderKey,
+    OrderLinkId,
+    OrderRecord,
+    RiskChange,
+    Symbol,
+    WatchMove,
+)
 from gateway.core.outcome_records import outcome_from, watch_from
 from gateway.core.records import decision_from, order_from, risk_from
 from gateway.ports import JournalUnavailableError
@@ -46,6 +56,15 @@ class JournalReader:
     def order(self, key: OrderKey) -> OrderRecord | None:
         """The newest record of an order."""
         return next(iter(self._read(_ORDERS + "WHERE orders.key = ?", (key,), _order)), None)
+
+    def link(self, order_link_id: OrderLinkId) -> OrderRecord | None:
+        """The newest record of the order that a venue knows by this id."""
+        sql = (
+            "SELECT orders.number, newest.body FROM records JOIN orders ON orders.key = records.subject"
+            " JOIN records AS newest ON newest.seq = orders.last_seq"
+            " WHERE records.kind = 'order' AND records.body ->> '$.order_link_id' = ? LIMIT 1"
+        )
+        return next(iter(self._read(sql, (order_link_id,), _order)), None)
 
     def orders(self, *, limit: int, before: int | None, symbol: Symbol | None) -> Sequence[tuple[int, OrderRecord]]:
         """Orders with their numbers, newest first, older than number `before`."""
@@ -134,5 +153,6 @@ def _risk_status(row: tuple[str, str | None]) -> RiskStatus:
     return RiskStatus(
         halted=change is not None and change.halted,
         locked=change is not None and change.locked,
+        reducing=change is not None and change.reducing,
         peak_equity_usd=Decimal(peak_usd),
     )

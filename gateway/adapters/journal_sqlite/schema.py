@@ -3,7 +3,7 @@
 `records` is append-only and chained: triggers refuse any change, and any record
 that does not follow the newest. `orders` and `unmatured` are projections that triggers keep
 in the same transaction, and `notes` holds what may change; all can be rebuilt from the
-records, the noted peak excepted.
+records, the noted peak excepted. `owner` names the one account whose journal it is.
 
 A migration, once released, is never changed: add another at the end.
 """
@@ -29,6 +29,9 @@ READ_TIMEOUT_MS: Final = 100
 
 WAL_BYTES_KEPT: Final = 64 * 1024 * 1024
 """The write-ahead log is cut back to this after a checkpoint that a long reader delayed."""
+
+PAPER_ACCOUNT: Final = "paper"
+"""Whose a journal is that was begun before journals were marked: there was no other account then."""
 
 MIGRATIONS: Final = (
     """
@@ -119,6 +122,17 @@ MIGRATIONS: Final = (
     CREATE TRIGGER unmatured_follows_outcomes AFTER INSERT ON records WHEN NEW.kind = 'outcome'
     BEGIN DELETE FROM unmatured WHERE decision_id = NEW.subject; END;
     """,
+    """
+    CREATE INDEX order_links ON records (body ->> '$.order_link_id') WHERE kind = 'order';
+
+    CREATE TABLE owner (
+        id INTEGER PRIMARY KEY CHECK (id = 1),
+        account TEXT NOT NULL                  -- whose orders these are; a file without it that has records is paper's
+    ) STRICT;
+
+    CREATE TRIGGER owner_is_not_changed BEFORE UPDATE ON owner
+    BEGIN SELECT RAISE(ABORT, 'a journal belongs to one account'); END;
+    """,
 )
 """How the schema grows; `PRAGMA user_version` counts those that a file has."""
 
@@ -159,6 +173,32 @@ def open_for_inspection(path: Path) -> sqlite3.Connection:
         if not path.is_file() or path.with_name(f"{path.name}-wal").exists():
             raise
         return _checked_reader(path, "mode=ro&immutable=1")
+
+
+def claim(path: Path, account: str) -> None:
+    """Mark a new journal as that account's. Raises sqlite3.Error; JournalUnusableError when it is another's."""
+    connection = open_writer(path)
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+        owner = owner_of(connection)
+        if not owner:
+            connection.execute("INSERT INTO owner (id, account) VALUES (1, ?)", (account,))
+        connection.execute("COMMIT")
+    finally:
+        connection.close()
+    if owner not in {"", account}:
+        raise JournalUnusableError(
+            f"{path} is the journal of account {owner}, and this gateway trades for {account}. Set another"
+            " JOURNAL_PATH: paper and live, and every account, keep their own."
+        )
+
+
+def owner_of(connection: sqlite3.Connection) -> str:
+    """The account whose journal it is; empty for a new one."""
+    named = connection.execute("SELECT account FROM owner").fetchone()
+    if named:
+        return str(named[0])
+    return PAPER_ACCOUNT if connection.execute("SELECT 1 FROM records LIMIT 1").fetchone() else ""
 
 
 def schema_version(connection: sqlite3.Connection, path: Path) -> int:

@@ -24,6 +24,8 @@ class KeyFacts:
     """What it may do with contracts."""
     expires_ms: int | None
     """When it ends; None when it says nothing of an end."""
+    user_id: str = ""
+    """Whose key it is; empty when that was not told."""
 
 
 def read_key(result: Mapping[str, object], now_ms: int) -> KeyFacts:
@@ -38,6 +40,7 @@ def read_key(result: Mapping[str, object], now_ms: int) -> KeyFacts:
         wallet=_texts(granted.get("Wallet")),
         contract=_texts(granted.get("ContractTrade")),
         expires_ms=_expires_ms(result, now_ms),
+        user_id=_user_id(result.get("userID")),
     )
 
 
@@ -49,6 +52,12 @@ def may_withdraw(key: KeyFacts) -> bool | None:
 def may_transfer(key: KeyFacts) -> bool | None:
     """Whether it may move coins between accounts: all other rights to the wallet, known or not, count as this."""
     return None if key.wallet is None else any(WITHDRAW not in word.lower() for word in key.wallet)
+
+
+def _user_id(value: object) -> str:
+    """Bybit writes it as a number; a text of digits says the same."""
+    text = str(value) if type(value) in (int, str) else ""
+    return text if text.isdecimal() and text.isascii() and text != "0" else ""
 
 
 def _flag(value: object) -> bool | None:

@@ -62,6 +62,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """FAILED_PRECONDITION, 423. The drawdown lock stands; see the RUNBOOK on the reset."""
     HALTED: _ErrorReason.ValueType  # 13
     """FAILED_PRECONDITION, 423. Trading is halted by an operator."""
+    REDUCE_ONLY: _ErrorReason.ValueType  # 33
+    """FAILED_PRECONDITION, 423. The account at the venue is not what the journal says; only reduce-only orders pass until an operator has looked and resumed (RUNBOOK)."""
     SYMBOL_CAP: _ErrorReason.ValueType  # 14
     """FAILED_PRECONDITION, 422. No room under the symbol's cap."""
     MIN_NOTIONAL: _ErrorReason.ValueType  # 15
@@ -83,7 +85,9 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     MARKET_DATA_STALE: _ErrorReason.ValueType  # 22
     """UNAVAILABLE, 503, with RetryInfo. No fresh price; nothing was sent."""
     VENUE_UNAVAILABLE: _ErrorReason.ValueType  # 23
-    """UNAVAILABLE, 503, with RetryInfo. The venue cannot be reached; nothing was sent."""
+    """UNAVAILABLE, 503, with RetryInfo. The venue takes no order at this moment; nothing was sent. Retry with the same key."""
+    RECONCILING: _ErrorReason.ValueType  # 34
+    """UNAVAILABLE, 503, with RetryInfo. The account is not compared with the venue yet, or an order on this symbol has an unknown end; nothing was sent. Retry with the same key."""
     JOURNAL_UNAVAILABLE: _ErrorReason.ValueType  # 24
     """UNAVAILABLE, 503, with RetryInfo. The journal cannot be written; nothing was sent."""
     GATEWAY_UNAVAILABLE: _ErrorReason.ValueType  # 25
@@ -134,6 +138,8 @@ RISK_LOCKED: ErrorReason.ValueType  # 12
 """FAILED_PRECONDITION, 423. The drawdown lock stands; see the RUNBOOK on the reset."""
 HALTED: ErrorReason.ValueType  # 13
 """FAILED_PRECONDITION, 423. Trading is halted by an operator."""
+REDUCE_ONLY: ErrorReason.ValueType  # 33
+"""FAILED_PRECONDITION, 423. The account at the venue is not what the journal says; only reduce-only orders pass until an operator has looked and resumed (RUNBOOK)."""
 SYMBOL_CAP: ErrorReason.ValueType  # 14
 """FAILED_PRECONDITION, 422. No room under the symbol's cap."""
 MIN_NOTIONAL: ErrorReason.ValueType  # 15
@@ -155,7 +161,9 @@ MODEL_UNAVAILABLE: ErrorReason.ValueType  # 21
 MARKET_DATA_STALE: ErrorReason.ValueType  # 22
 """UNAVAILABLE, 503, with RetryInfo. No fresh price; nothing was sent."""
 VENUE_UNAVAILABLE: ErrorReason.ValueType  # 23
-"""UNAVAILABLE, 503, with RetryInfo. The venue cannot be reached; nothing was sent."""
+"""UNAVAILABLE, 503, with RetryInfo. The venue takes no order at this moment; nothing was sent. Retry with the same key."""
+RECONCILING: ErrorReason.ValueType  # 34
+"""UNAVAILABLE, 503, with RetryInfo. The account is not compared with the venue yet, or an order on this symbol has an unknown end; nothing was sent. Retry with the same key."""
 JOURNAL_UNAVAILABLE: ErrorReason.ValueType  # 24
 """UNAVAILABLE, 503, with RetryInfo. The journal cannot be written; nothing was sent."""
 GATEWAY_UNAVAILABLE: ErrorReason.ValueType  # 25

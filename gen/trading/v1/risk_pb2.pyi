@@ -87,8 +87,9 @@ class RiskSummary(_message.Message):
     PEAK_EQUITY_USD_FIELD_NUMBER: _builtins.int
     UTILIZATION_FIELD_NUMBER: _builtins.int
     state: _builtins.str
-    """"active" (orders pass), "locked" (drawdown: only reduce-only orders pass)
-    or "halted" (nothing passes).
+    """"active" (orders pass), "reducing" (the account at the venue is not what the
+    journal says: only reduce-only orders pass), "locked" (drawdown: only
+    reduce-only orders pass) or "halted" (nothing passes).
     """
     drawdown: _builtins.float
     """How far the equity stands below its peak, as a fraction of the peak, 0 to 1."""
@@ -306,7 +307,7 @@ Global___HaltResponse: _TypeAlias = HaltResponse  # noqa: Y015
 
 @_typing.final
 class ResumeRequest(_message.Message):
-    """The end of a halt."""
+    """The end of a halt, and of "reducing"."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -345,7 +346,9 @@ class ResumeResponse(_message.Message):
     """One sentence for a person."""
     @_builtins.property
     def risk(self) -> Global___RiskSummary:
-        """The risk state after it; still "locked" when a drawdown lock stands."""
+        """The risk state after it; still "locked" when a drawdown lock stands, and
+        soon "reducing" again when the account still differs.
+        """
 
     def __init__(
         self,

@@ -95,7 +95,7 @@ class RiskServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Resume(self, request, context):
-        """Lifts a halt. Does not lift a drawdown lock.
+        """Lifts a halt, and the state "reducing". Does not lift a drawdown lock.
 
         Errors: UNAVAILABLE (JOURNAL_UNAVAILABLE): nothing was changed.
         """

@@ -56,7 +56,7 @@ class RiskServiceStub:
     until the process restarts.
     """
     Resume: _grpc.UnaryUnaryMultiCallable[_risk_pb2.ResumeRequest, _risk_pb2.ResumeResponse]
-    """Lifts a halt. Does not lift a drawdown lock.
+    """Lifts a halt, and the state "reducing". Does not lift a drawdown lock.
 
     Errors: UNAVAILABLE (JOURNAL_UNAVAILABLE): nothing was changed.
     """
@@ -87,7 +87,7 @@ class RiskServiceAsyncStub(RiskServiceStub):
     until the process restarts.
     """
     Resume: _aio.UnaryUnaryMultiCallable[_risk_pb2.ResumeRequest, _risk_pb2.ResumeResponse]  # type: ignore[assignment]
-    """Lifts a halt. Does not lift a drawdown lock.
+    """Lifts a halt, and the state "reducing". Does not lift a drawdown lock.
 
     Errors: UNAVAILABLE (JOURNAL_UNAVAILABLE): nothing was changed.
     """
@@ -139,7 +139,7 @@ class RiskServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _risk_pb2.ResumeRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_risk_pb2.ResumeResponse, _abc.Awaitable[_risk_pb2.ResumeResponse]]:
-        """Lifts a halt. Does not lift a drawdown lock.
+        """Lifts a halt, and the state "reducing". Does not lift a drawdown lock.
 
         Errors: UNAVAILABLE (JOURNAL_UNAVAILABLE): nothing was changed.
         """

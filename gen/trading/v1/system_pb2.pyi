@@ -53,8 +53,11 @@ class GetHealthResponse(_message.Message):
     RATE_LIMIT_FIELD_NUMBER: _builtins.int
     JOURNAL_FIELD_NUMBER: _builtins.int
     CALIBRATION_FIELD_NUMBER: _builtins.int
+    VENUE_FIELD_NUMBER: _builtins.int
     ok: _builtins.bool
-    """True when model, market data and journal all work."""
+    """True when model, market data and journal all work; in live trading the venue
+    too.
+    """
     mode: _builtins.str
     """"paper" or "live" (TRADING_MODE)."""
     version: _builtins.str
@@ -87,6 +90,10 @@ class GetHealthResponse(_message.Message):
     def calibration(self) -> Global___CalibrationHealth:
         """The calibration watch."""
 
+    @_builtins.property
+    def venue(self) -> Global___VenueHealth:
+        """The venue; absent in paper trading."""
+
     def __init__(
         self,
         *,
@@ -100,14 +107,80 @@ class GetHealthResponse(_message.Message):
         rate_limit: Global___RateLimitUsage | None = ...,
         journal: Global___JournalHealth | None = ...,
         calibration: Global___CalibrationHealth | None = ...,
+        venue: Global___VenueHealth | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["calibration", b"calibration", "config", b"config", "journal", b"journal", "market_data", b"market_data", "model", b"model", "rate_limit", b"rate_limit", "risk", b"risk"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["calibration", b"calibration", "config", b"config", "journal", b"journal", "market_data", b"market_data", "model", b"model", "rate_limit", b"rate_limit", "risk", b"risk", "venue", b"venue"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["calibration", b"calibration", "config", b"config", "journal", b"journal", "market_data", b"market_data", "mode", b"mode", "model", b"model", "ok", b"ok", "rate_limit", b"rate_limit", "risk", b"risk", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["calibration", b"calibration", "config", b"config", "journal", b"journal", "market_data", b"market_data", "mode", b"mode", "model", b"model", "ok", b"ok", "rate_limit", b"rate_limit", "risk", b"risk", "venue", b"venue", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetHealthResponse: _TypeAlias = GetHealthResponse  # noqa: Y015
+
+@_typing.final
+class VenueHealth(_message.Message):
+    """The way to the venue, and how far its account is known to be the journal's."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OK_FIELD_NUMBER: _builtins.int
+    ENV_FIELD_NUMBER: _builtins.int
+    STREAM_CONNECTED_FIELD_NUMBER: _builtins.int
+    STREAM_AGE_MS_FIELD_NUMBER: _builtins.int
+    COMPARED_AGE_MS_FIELD_NUMBER: _builtins.int
+    RECONCILED_FIELD_NUMBER: _builtins.int
+    UNKNOWN_ORDERS_FIELD_NUMBER: _builtins.int
+    OLDEST_UNKNOWN_AGE_MS_FIELD_NUMBER: _builtins.int
+    BLOCKED_FIELD_NUMBER: _builtins.int
+    ok: _builtins.bool
+    """True when the private stream speaks, the account was compared lately and
+    without a difference, no order has had an unknown end for longer than the
+    venue may hide one, and orders are taken.
+    """
+    env: _builtins.str
+    """Where orders go: "simulator", "demo", "testnet" or "mainnet" (BYBIT_ENV)."""
+    stream_connected: _builtins.bool
+    """Whether the private stream is connected, authenticated and not silent."""
+    stream_age_ms: _builtins.int
+    """The age of the newest message of the private stream, in milliseconds; -1
+    before the first.
+    """
+    compared_age_ms: _builtins.int
+    """How long ago the account was last compared and found to be the journal's, in
+    milliseconds; -1 when it never was.
+    """
+    reconciled: _builtins.bool
+    """Whether orders that open a position pass the comparison: one was clean, and
+    the newest is not older than three intervals (RECONCILE_SECONDS).
+    """
+    unknown_orders: _builtins.int
+    """Orders whose end is not known."""
+    oldest_unknown_age_ms: _builtins.int
+    """The age of the oldest of them, in milliseconds; 0 without any."""
+    blocked: _builtins.str
+    """Why the venue takes no order at this moment, such as a ban; empty when it
+    takes them.
+    """
+    def __init__(
+        self,
+        *,
+        ok: _builtins.bool = ...,
+        env: _builtins.str = ...,
+        stream_connected: _builtins.bool = ...,
+        stream_age_ms: _builtins.int = ...,
+        compared_age_ms: _builtins.int = ...,
+        reconciled: _builtins.bool = ...,
+        unknown_orders: _builtins.int = ...,
+        oldest_unknown_age_ms: _builtins.int = ...,
+        blocked: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["blocked", b"blocked", "compared_age_ms", b"compared_age_ms", "env", b"env", "ok", b"ok", "oldest_unknown_age_ms", b"oldest_unknown_age_ms", "reconciled", b"reconciled", "stream_age_ms", b"stream_age_ms", "stream_connected", b"stream_connected", "unknown_orders", b"unknown_orders"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___VenueHealth: _TypeAlias = VenueHealth  # noqa: Y015
 
 @_typing.final
 class CalibrationHealth(_message.Message):

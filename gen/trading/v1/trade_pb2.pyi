@@ -58,7 +58,8 @@ class ExecuteRequest(_message.Message):
     """
     reduce_only: _builtins.bool
     """True: only shrink an open position, never open or turn one. Such an order
-    is not scaled by confidence and passes the cap and the drawdown lock.
+    is not scaled by confidence and passes the cap, the drawdown lock and the
+    state "reducing".
     """
     def __init__(
         self,
@@ -158,6 +159,8 @@ class Order(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
     REFUSAL_FIELD_NUMBER: _builtins.int
+    EVIDENCE_FIELD_NUMBER: _builtins.int
+    VENUE_ORDER_ID_FIELD_NUMBER: _builtins.int
     symbol: _builtins.str
     """The instrument."""
     side: _builtins.str
@@ -173,7 +176,8 @@ class Order(_message.Message):
     state: _builtins.str
     """"pending" (recorded, not yet sent), "filled", "partially_filled" (the rest
     was cancelled), "cancelled" (nothing was filled), "rejected" (by the venue),
-    "refused" (by the gateway), "expired" (proven never sent), or "unknown" (the venue's answer was lost).
+    "refused" (by the gateway), "expired" (proven never to have reached the
+    venue), or "unknown" (the venue's answer was lost).
     """
     requested_usd: _builtins.float
     """The notional that the caller asked for, in US dollars."""
@@ -189,6 +193,15 @@ class Order(_message.Message):
     """True when the order might only shrink a position."""
     order_link_id: _builtins.str
     """The client order id that the venue knows it by, made from account and key."""
+    evidence: _builtins.str
+    """How its end is known: "paper" (filled by the gateway itself), "reply" (the
+    venue's answer), "stream" (its private stream), "realtime" or "history"
+    (its lists of open and closed orders), "absence" (no trace of it after the
+    last moment at which it could have arrived), "unsent" (the gateway did not
+    send it). Empty while it is open, and for a refused order.
+    """
+    venue_order_id: _builtins.str
+    """The venue's own id of the order; empty on paper and while it is not known."""
     @_builtins.property
     def adjustments(self) -> _containers.RepeatedCompositeFieldContainer[Global___Adjustment]:
         """Every step that changed the notional, in the order in which they applied."""
@@ -230,10 +243,12 @@ class Order(_message.Message):
         create_time: _timestamp_pb2.Timestamp | None = ...,
         update_time: _timestamp_pb2.Timestamp | None = ...,
         refusal: Global___Refusal | None = ...,
+        evidence: _builtins.str = ...,
+        venue_order_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "refusal", b"refusal", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["adjustments", b"adjustments", "average_price", b"average_price", "confidence", b"confidence", "create_time", b"create_time", "decision_id", b"decision_id", "fee_usd", b"fee_usd", "filled_usd", b"filled_usd", "fills", b"fills", "idempotency_key", b"idempotency_key", "order_link_id", b"order_link_id", "qty_usd", b"qty_usd", "reduce_only", b"reduce_only", "refusal", b"refusal", "requested_usd", b"requested_usd", "side", b"side", "state", b"state", "symbol", b"symbol", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["adjustments", b"adjustments", "average_price", b"average_price", "confidence", b"confidence", "create_time", b"create_time", "decision_id", b"decision_id", "evidence", b"evidence", "fee_usd", b"fee_usd", "filled_usd", b"filled_usd", "fills", b"fills", "idempotency_key", b"idempotency_key", "order_link_id", b"order_link_id", "qty_usd", b"qty_usd", "reduce_only", b"reduce_only", "refusal", b"refusal", "requested_usd", b"requested_usd", "side", b"side", "state", b"state", "symbol", b"symbol", "update_time", b"update_time", "venue_order_id", b"venue_order_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -284,22 +299,26 @@ class Fill(_message.Message):
     PRICE_FIELD_NUMBER: _builtins.int
     QTY_FIELD_NUMBER: _builtins.int
     FEE_USD_FIELD_NUMBER: _builtins.int
+    EXEC_ID_FIELD_NUMBER: _builtins.int
     price: _builtins.float
     """The price per unit of the base asset, in US dollars."""
     qty: _builtins.float
     """The quantity, in units of the base asset."""
     fee_usd: _builtins.float
     """The fee, in US dollars; positive is a cost."""
+    exec_id: _builtins.str
+    """The venue's id of the fill; empty on paper."""
     def __init__(
         self,
         *,
         price: _builtins.float = ...,
         qty: _builtins.float = ...,
         fee_usd: _builtins.float = ...,
+        exec_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["fee_usd", b"fee_usd", "price", b"price", "qty", b"qty"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["exec_id", b"exec_id", "fee_usd", b"fee_usd", "price", b"price", "qty", b"qty"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -490,7 +509,9 @@ class ListPositionsResponse(_message.Message):
     UNREALISED_PNL_USD_FIELD_NUMBER: _builtins.int
     FEES_USD_FIELD_NUMBER: _builtins.int
     equity_usd: _builtins.float
-    """What the account is worth, in US dollars: cash and open profit or loss."""
+    """What the account is worth, in US dollars: cash and open profit or loss. In
+    live trading the cash is the venue's, and the newest that could be told.
+    """
     realised_pnl_usd: _builtins.float
     """The profit and loss of all closed quantity, fees taken off, in US dollars."""
     unrealised_pnl_usd: _builtins.float
@@ -542,7 +563,9 @@ class Position(_message.Message):
     entry_price: _builtins.float
     """The mean price at which it was entered, in US dollars."""
     mark_price: _builtins.float
-    """The mid price that it is valued at; 0 when none is known."""
+    """The price that it is valued at: the mid price, in live trading the venue's
+    mark price; 0 when none is known.
+    """
     unrealised_pnl_usd: _builtins.float
     """Open profit or loss at the mark price, in US dollars."""
     def __init__(
