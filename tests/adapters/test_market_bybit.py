@@ -13,6 +13,7 @@ from fakes import FakeClock
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.adapters.ban import AddressBan
 from gateway.adapters.clock import SystemClock
 from gateway.adapters.market_bybit import BybitMarket
 from gateway.adapters.market_bybit.local_book import LocalBook
