@@ -79,7 +79,8 @@ class LiveSide:
         self.account = Account(f"live-{live.env}", Ledger(start_usd=ZERO), comparison_age_ms_max=self._kept_ms)
         self._budget = Budget(clock=clock, alarm=self._alarmed, ban=ban)
         self._reads = self._session("reads")
-        self._orders = self._session("orders")
+        self._openings = self._session("openings")
+        self._reductions = self._session("reductions")
         self._events = OrderEvents(unfollowed=self._unfollowed)
         self._bybit = BybitAccount(reads=self._reads, clock=clock)
         self.venue: Venue = self._venue(market)
@@ -153,7 +154,8 @@ class LiveSide:
     async def close(self) -> None:
         """Give up the connections."""
         await self._stream.close()
-        await self._orders.close()
+        await self._openings.close()
+        await self._reductions.close()
         await self._reads.close()
 
     def _session(self, name: str) -> BybitSession:
@@ -170,7 +172,8 @@ class LiveSide:
     def _venue(self, market: BybitMarket) -> BybitVenue:
         live = self._live
         return BybitVenue(
-            orders=self._orders,
+            openings=self._openings,
+            reductions=self._reductions,
             reads=self._reads,
             events=self._events,
             market=market,

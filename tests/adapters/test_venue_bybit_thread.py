@@ -98,8 +98,8 @@ async def until_asked(server: Server) -> None:
         await asyncio.sleep(0.005)
 
 
-async def an_order(line: BybitSession, link: str, *, reduce_only: bool = False) -> Reply:
-    return await line.call("place_order", orderLinkId=link, reduceOnly=reduce_only)
+async def an_order(line: BybitSession, link: str) -> Reply:
+    return await line.call("place_order", orderLinkId=link)
 
 
 async def silent(seconds: float, writer: asyncio.StreamWriter) -> None:
@@ -250,30 +250,15 @@ async def test_a_closed_session_says_that_nothing_was_sent_whoever_still_waits()
     assert len(server.requests) == 1
 
 
-async def test_a_reduction_has_its_turn_before_openings_that_came_earlier() -> None:
-    server = Server(acts=[lambda writer: silent(0.2, writer)])
-    async with a_line(server) as line:
-        held = asyncio.ensure_future(line.call("get_open_orders", **QUERY))
-        await until_asked(server)
-        openings = [asyncio.ensure_future(an_order(line, f"open{number}")) for number in range(5)]
-        await asyncio.sleep(0)
-        reductions = [asyncio.ensure_future(an_order(line, f"close{number}", reduce_only=True)) for number in range(2)]
-        await asyncio.gather(held, *openings, *reductions)
-    assert server.links == ["close0", "close1", "open0", "open1", "open2", "open3", "open4"]
-
-
-async def test_more_openings_than_may_wait_leave_room_for_reductions() -> None:
+async def test_more_calls_than_may_wait_are_not_sent() -> None:
     server = Server(acts=[lambda writer: silent(0.2, writer)])
     async with a_line(server) as line:
         held = asyncio.ensure_future(line.call("get_open_orders", **QUERY))
         await until_asked(server)
         openings = [asyncio.ensure_future(an_order(line, f"open{number}")) for number in range(WAITING_MAX + 1)]
-        await asyncio.sleep(0)
-        reduction = asyncio.ensure_future(an_order(line, "close", reduce_only=True))
-        told = await asyncio.gather(held, reduction, *openings, return_exceptions=True)
-    assert [type(each) for each in told[:2]] == [Reply, Reply]
+        told = await asyncio.gather(held, *openings, return_exceptions=True)
     assert "too many calls" in str(told[-1])
-    assert server.links[0] == "close"
+    assert "rate limit" in str(told[-2])
 
 
 @pytest.mark.parametrize("shut", ["banned", "limited", "busy", "key"])
@@ -313,8 +298,8 @@ async def test_a_caller_that_goes_away_while_it_waits_costs_nobody_his_turn() ->
 
 async def test_a_turn_that_comes_as_its_caller_goes_away_is_given_on() -> None:
     turns = Turns()
-    await turns.take(reducing=False)
-    waiting = [asyncio.ensure_future(turns.take(reducing=False)) for _ in range(3)]
+    await turns.take()
+    waiting = [asyncio.ensure_future(turns.take()) for _ in range(3)]
     await asyncio.sleep(0)
     waiting[0].cancel()
     turns.give()
@@ -323,4 +308,4 @@ async def test_a_turn_that_comes_as_its_caller_goes_away_is_given_on() -> None:
     async with asyncio.timeout(1):
         await waiting[2]
     turns.give()
-    await turns.take(reducing=False)
+    await turns.take()

@@ -200,7 +200,7 @@ class BybitSession:
         the request is not known; nothing of pybit's own. Raises KeyError for a call that is not on the budget's list.
         """
         deadline = asyncio.get_running_loop().time() + within_ms / 1000
-        await self._turn(deadline, reducing=params.get("reduceOnly") is True)
+        await self._turn(deadline)
         try:
             attempt, calling = self._begun(method, params, deadline)
         except BaseException:
@@ -227,11 +227,11 @@ class BybitSession:
             await self._run.close()
         self._http.client.close()
 
-    async def _turn(self, deadline: float, *, reducing: bool) -> None:
+    async def _turn(self, deadline: float) -> None:
         """Wait for the thread. Raises NotSentError when there is none to be had in time."""
         try:
             async with asyncio.timeout_at(deadline):
-                await self._turns.take(reducing=reducing)
+                await self._turns.take()
         except TimeoutError:
             raise NotSentError(_TOO_LATE) from None
         except TooManyWaitError:
