@@ -16,6 +16,7 @@ from simulator.clock import MarketClock
 from simulator.exchange import Exchange
 from simulator.faults import FaultRule, Faults
 from simulator.outages import Outages
+from simulator.replay import Replay
 from simulator.trading.contract import AccountConfig, Lags, Push, Scheduler
 from simulator.trading.engine import Engine
 from simulator.trading.markets import SimulatedMarkets
@@ -42,6 +43,8 @@ class ExchangeConfig:
     limits: LimitConfig = field(default_factory=LimitConfig)
     faults: Sequence[FaultRule] = ()
     faults_seed: int = 1
+    replay: Replay | None = None
+    """One symbol's market from a tape; the others are drawn from the seed."""
     env: str = ENVIRONMENT
     """A key of another environment is unknown."""
 
@@ -54,7 +57,7 @@ class LocalExchange:
         self.config = config
         self.scheduler = scheduler
         self.clock = MarketClock(wall=scheduler.now_ms)
-        self.exchange = Exchange(seed=config.seed, symbols=config.symbols, clock=self.clock)
+        self.exchange = Exchange(seed=config.seed, symbols=config.symbols, clock=self.clock, replay=config.replay)
         self.outages = Outages(scheduler.now_ms)
         self.faults = Faults(config.faults_seed)
         self.faults.add(*config.faults)

@@ -47,7 +47,9 @@ class Queries:
             for order, state in self._seen(kept)
             if state.closed is not open_only and _is_asked_for(order, params)
         )
-        return [row for _, row in sorted(rows, key=lambda pair: -pair[0])]
+        oldest_first = sorted(rows, key=lambda pair: pair[0])
+        # Turned round, so that of one millisecond's orders the newest comes first as well.
+        return [row for _, row in reversed(oldest_first)]
 
     def history(self, account: Account, params: Params) -> list[Json]:
         """Ended orders."""

@@ -105,6 +105,19 @@ def test_a_usual_page_of_orders_is_twenty_newest_first():
     assert rest["nextPageCursor"] == ""
 
 
+def test_orders_of_one_millisecond_come_newest_first_and_page_by_page():
+    bench, seen, cursor = Bench(), [], ""
+    for n in range(5):
+        bench.post("/v5/order/create", resting(f"r{n}"))
+    bench.scheduler.advance(50)
+    for _ in range(3):
+        query = f"category=linear&symbol=BTCUSDT&limit=2&cursor={cursor}"
+        found = told(bench.get("/v5/order/realtime", query))["result"]
+        seen += [row["orderLinkId"] for row in found["list"]]
+        cursor = found["nextPageCursor"]
+    assert (seen, cursor) == (["r4", "r3", "r2", "r1", "r0"], "")
+
+
 def walk(port):
     session = HTTP(api_key=KEY, api_secret=SECRET)
     session.endpoint = f"http://127.0.0.1:{port}"

@@ -125,7 +125,17 @@ def test_a_wrong_list_of_topics_is_refused_whole(args: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["{", "[]", "null", "7", '{"op": 7}', '{"op": {"a": 1}, "req_id": [1]}', "{}", "[" * 9]
+    "text",
+    [
+        "{",
+        "[]",
+        "null",
+        "7",
+        '{"op": 7}',
+        '{"op": {"a": 1}, "req_id": [1]}',
+        "{}",
+        pytest.param("[" * 60_000, id="nested"),
+    ],
 )
 def test_what_is_no_request_is_refused_and_the_session_goes_on(text: str) -> None:
     venue = a_venue()

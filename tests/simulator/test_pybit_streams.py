@@ -2,6 +2,7 @@
 
 import asyncio
 import queue
+import threading
 from typing import Any
 
 import pytest
@@ -24,11 +25,24 @@ class PybitStream(unified_trading.WebSocket):
 
 
 class PybitOrders(unified_trading.WebSocketTrading):
-    """pybit's order-entry client, pointed at the simulator."""
+    """pybit's order-entry client, pointed at the simulator.
+
+    It sends a request before it notes who waits for the answer, and drops an answer that is faster than that: from
+    loopback some are. Here the reading thread waits for the note.
+    """
 
     def __init__(self, url: str, **options: Any) -> None:
         self.url = url
+        self.sending = threading.Lock()
         super().__init__(**options)
+
+    def _send_order_operation(self, *args: Any, **options: Any) -> None:
+        with self.sending:
+            super()._send_order_operation(*args, **options)
+
+    def _pop_callback(self, topic: str) -> Any:
+        with self.sending:
+            return super()._pop_callback(topic)
 
     def _connect(self, url: str) -> None:
         super()._connect(self.url)

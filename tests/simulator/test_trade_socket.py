@@ -170,7 +170,9 @@ def test_the_memory_of_request_ids_is_bounded() -> None:
     assert 20006 not in codes
 
 
-@pytest.mark.parametrize("text", ["{", "[]", "null", "{}", '{"op": 7}', '{"op": "order.replace"}'])
+@pytest.mark.parametrize(
+    "text", ["{", "[]", "null", "{}", '{"op": 7}', '{"op": "order.replace"}', pytest.param("[" * 60_000, id="nested")]
+)
 def test_what_is_no_request_is_refused_and_the_session_goes_on(text: str) -> None:
     talk = a_venue().trader()
     [refusal] = talk.say(text)
