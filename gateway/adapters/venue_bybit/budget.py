@@ -207,9 +207,7 @@ class _Window:
         if left is not None:
             self._told_left, self._told_ms = left, now_ms
         if heard.kind is CodeKind.RATE and heard.answered:
-            # Both by Bybit's clock, so that it does not matter how far off this machine's is.
-            said_ms = _figure(heard.headers, "Timenow") or now_ms
-            reset_ms = (_figure(heard.headers, "X-Bapi-Limit-Reset-Timestamp") or said_ms) - said_ms
+            reset_ms = (_figure(heard.headers, "X-Bapi-Limit-Reset-Timestamp") or now_ms) - now_ms
             self._shut.begin(now_ms, min(reset_ms, RESET_MS_MAX) if reset_ms > 0 else SPAN_MS)
 
 
