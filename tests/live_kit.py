@@ -18,6 +18,7 @@ from gateway.adapters.venue_bybit.venue import BybitVenue
 from gateway.core.credentials import Credentials, Secret
 from gateway.core.model import OrderLinkId, OrderRecord, OrderState, Side
 from gateway.core.risk import Approved, restore
+from gateway.ports import Clock
 from simulator.virtual import VirtualTime
 from simulator.virtual import run as run_virtually
 
@@ -35,13 +36,19 @@ async def inline(work: Callable[[], T], /) -> T:
 
 
 def a_session(
-    time: VirtualTime, exchange: ScriptedBybit, budget: Budget, *, name: str = "orders", run: Runner = inline
+    clock: Clock,
+    exchange: ScriptedBybit,
+    budget: Budget,
+    *,
+    name: str = "orders",
+    run: Runner = inline,
+    credentials: Credentials = CREDENTIALS,
 ) -> BybitSession:
     return BybitSession(
         endpoint=ENDPOINT,
-        credentials=CREDENTIALS,
+        credentials=credentials,
         recv_window_ms=RECV_MS,
-        clock=time,
+        clock=clock,
         budget=budget,
         name=name,
         run=run,
@@ -55,26 +62,35 @@ class Live:
 
     time: VirtualTime = field(default_factory=lambda: VirtualTime(NOW_MS))
     tolerance: Decimal = Decimal("0.5")
+    events: OrderEvents = field(default_factory=OrderEvents)
+    clock: Clock | None = None
+    """The machine's; None for the time itself."""
+    runner: Runner | None = None
+    """Of the session that sends; None to run where the loop is."""
     alarms: list[Alarm] = field(default_factory=list)
     refreshed: list[bool] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.exchange = ScriptedBybit(self.time)
         self.market = FakeMarket({BTC: a_book()}, {BTC: an_instrument()})
-        self.events = OrderEvents()
-        self.restart()
+        self.build()
 
     def restart(self) -> None:
-        """A new process on the same exchange."""
-        self.budget = Budget(clock=self.time, alarm=self.alarms.append)
-        self.orders = a_session(self.time, self.exchange, self.budget)
-        self.reads = a_session(self.time, self.exchange, self.budget, name="reads")
+        """A new process on the same exchange, which has heard nothing of the stream."""
+        self.events = OrderEvents()
+        self.build()
+
+    def build(self) -> None:
+        clock = self.clock or self.time
+        self.budget = Budget(clock=clock, alarm=self.alarms.append)
+        self.orders = a_session(clock, self.exchange, self.budget, run=self.runner or inline)
+        self.reads = a_session(clock, self.exchange, self.budget, name="reads")
         self.venue = BybitVenue(
             orders=self.orders,
             reads=self.reads,
             events=self.events,
             market=self.market,
-            clock=self.time,
+            clock=clock,
             alarm=self.alarms.append,
             recv_window_ms=RECV_MS,
             answer_ms=ANSWER_MS,

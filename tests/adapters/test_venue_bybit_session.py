@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import requests
 from bybit_exchange import CREATE, KEY, REALTIME, SECRET, Act
-from live_kit import Live
+from live_kit import Live, a_session
 
 from gateway.adapters.venue_bybit.alarms import AlarmKind
 from gateway.adapters.venue_bybit.codes import CodeKind
@@ -20,6 +20,7 @@ from gateway.adapters.venue_bybit.session import (
     Reply,
     VenueFault,
 )
+from gateway.core.credentials import Credentials, Secret
 
 ORDER = {
     "category": "linear",
@@ -44,11 +45,12 @@ def post(live: Live, **more: Any) -> Reply | VenueFault:
         try:
             return await live.orders.call("place_order", **ORDER | more)
         except VenueFault as fault:
-            assert fault.__context__ is None
-            assert fault.__cause__ is None
             return fault
 
-    return live.run(main())
+    told = live.run(main())
+    if isinstance(told, VenueFault):
+        assert (told.__context__, told.__cause__) == (None, None), "an exception of pybit's holds the request"
+    return told
 
 
 def test_an_answer_gives_its_result_and_when_it_was_signed(live: Live) -> None:
@@ -68,6 +70,26 @@ def test_the_request_is_signed_with_the_gateways_clock_and_its_window(live: Live
     assert seen.headers["X-BAPI-TIMESTAMP"] == str(live.time.now_ms())
     assert seen.headers["X-BAPI-RECV-WINDOW"] == "5000"
     assert seen.headers["X-BAPI-API-KEY"] == KEY
+
+
+def test_requests_are_signed_as_the_published_vectors_are(live: Live) -> None:
+    """Key, secret and time stamp are the vectors' own; the time of these tests is theirs as well."""
+    keys = Credentials(key="TESTKEY0001", secret=Secret("TESTSECRET0001"))
+    session = a_session(live.time, live.exchange, live.budget, credentials=keys)
+
+    async def main() -> None:
+        for method, params in (
+            ("place_order", ORDER | {"qty": "0.001"}),
+            ("get_positions", {"category": "linear", "symbol": "BTCUSDT"}),
+        ):
+            with pytest.raises(Refusal):
+                await session.call(method, **params)
+
+    live.run(main())
+    assert [seen.headers["X-BAPI-SIGN"] for seen in live.exchange.seen] == [
+        "8edc7a0f1504ee830ff1f177ff06fed820d40c0227821b71b2d952c85266086d",
+        "01d815f1e23d1deca8771d2ff41424ba721353cac43b375fae6c01fc31c6495e",
+    ]
 
 
 @pytest.mark.parametrize("code", [10002, 10006, 30034, 30035, 130035, 130150, 110007, 10016, 99999, -999 + 10**6])
@@ -238,6 +260,15 @@ def test_nothing_that_pybit_would_log_is_logged(live: Live, caplog: pytest.LogCa
     live.exchange.next(CREATE, Act(status=502, body=f"echo of {KEY}"))
     post(live)
     assert KEY not in caplog.text
+
+
+def test_pybit_is_built_in_the_one_safe_way(live: Live) -> None:
+    """Each of these alone keeps it from sending twice, sleeping or printing; no two of them are taken for enough."""
+    pybit = vars(live.orders)["_http"]
+    assert (pybit.force_retry, pybit.max_retries, pybit.retry_codes, pybit.ignore_codes) == (False, 1, {-999}, set())
+    assert (pybit.log_requests, pybit.return_response_headers) == (False, True)
+    assert (pybit.client.trust_env, pybit.client.max_redirects) == (False, 0)
+    assert all(adapter.max_retries.total in {0, None} for adapter in pybit.client.adapters.values())
 
 
 def test_a_session_shows_itself_by_its_name(live: Live) -> None:

@@ -5,7 +5,8 @@ into its exceptions. So it is built in one way only, for the one version that th
 exceptions leaves this file: they become values first, and a new error is raised where the old one is gone.
 
 A call has a time limit of its own. When that passes before the thread came to it, it is never made. When it passes
-later, the connection is cut so that the thread is free again, and what became of the request is not known.
+later, what became of the request is not known; an answer that comes shortly after still teaches the budget, and then
+the connection is cut so that the thread is free again.
 """
 
 import asyncio
@@ -51,6 +52,8 @@ PYBIT_VERSION = "5.17.0"
 CONNECT_SECONDS = 3.0
 READ_SECONDS = 8.0
 """The longest silence that is waited through; Bybit answers within half a second."""
+LATE_SECONDS = 1.0
+"""So long an answer may still come in after its caller has given up on it."""
 CALL_MS = 8000
 """The time limit of a call that names none."""
 ANSWER_BYTES_MAX = 1 << 20
@@ -78,7 +81,8 @@ _LOST = (
 class Reply:
     """An answer with retCode 0."""
 
-    result: Mapping[str, object]
+    result: Mapping[str, object] = field(repr=False)
+    """As it came, unchecked; it may name the key."""
     signed_ms: int
     """When the request was signed, by the gateway's clock: the venue takes it up to recv_window after that."""
     elapsed_ms: int
@@ -102,6 +106,7 @@ class _Attempt:
     lock: threading.Lock = field(default_factory=threading.Lock)
     signed_ms: int | None = None
     given_up: bool = False
+    cut_off: bool = False
     body: urllib3.BaseHTTPResponse | None = None
     """The answer's body while it is being read."""
 
@@ -116,17 +121,22 @@ class _Attempt:
         """The loop waits no longer. Whether the call was begun; if not, it never will be."""
         with self.lock:
             self.given_up = True
+            return self.signed_ms is not None
+
+    def cut(self) -> None:
+        """End the reading of the answer."""
+        with self.lock:
+            self.cut_off = True
             if self.body is not None:
                 # The body may have ended by itself meanwhile, which urllib3 says by one of these.
                 with contextlib.suppress(ValueError, RuntimeError, OSError):
                     self.body.shutdown()
-            return self.signed_ms is not None
 
     def reads(self, body: urllib3.BaseHTTPResponse) -> bool:
-        """The thread begins to read the answer's body; False when nobody waits for it any more."""
+        """The thread begins to read the answer's body; False when it may not."""
         with self.lock:
             self.body = body
-            return not self.given_up
+            return not self.cut_off
 
     def end(self) -> None:
         """The thread is through: there is nothing left to cut."""
@@ -175,7 +185,7 @@ class BybitSession:
         self._name = name
         self._clock = clock
         self._run = run
-        self._hidden = (credentials.secret.reveal(), credentials.key)
+        self._credentials = credentials
         self._http = _client(endpoint, credentials, recv_window_ms, transport)
         self._http.client.hooks["response"].append(self._take_body)
         self._attempt: _Attempt | None = None
@@ -202,12 +212,19 @@ class BybitSession:
         attempt = _Attempt(deadline_ms=self._clock.now_ms() + within_ms)
         calling = asyncio.ensure_future(self._run(lambda: self._make(attempt, method, params)))
         calling.add_done_callback(lambda done: self._learn(method, done))
+        begun = True
         try:
             await asyncio.wait({calling}, timeout=within_ms / 1000)
         finally:
-            begun = attempt.give_up() if not calling.done() else True
+            if not calling.done():
+                begun = attempt.give_up()
+                asyncio.get_running_loop().call_later(LATE_SECONDS, attempt.cut)
         if not calling.done():
-            raise NoAnswerError(f"no answer within {within_ms} ms") if begun else NotSentError("its time was over")
+            raise (
+                NoAnswerError(f"no answer within {within_ms} ms")
+                if begun
+                else NotSentError("its time was over before its turn came")
+            )
         try:
             outcome = calling.result().outcome
         except RunnerBusyError:
@@ -235,7 +252,7 @@ class BybitSession:
         """On the session's thread: make the call, and put its end into a value."""
         now_ms = self._clock.now_ms()
         if self._closed or not attempt.begin(now_ms):
-            return _Told(outcome=NotSentError("its time was over"), heard=None)
+            return _Told(outcome=NotSentError("its time was over before its turn came"), heard=None)
         if method == CREATE:
             self._remember(OrderLinkId(str(params["orderLinkId"])), now_ms)
         self._attempt, self._status_text = attempt, ""
@@ -264,7 +281,9 @@ class BybitSession:
     def _refused(self, code: object, message: object, headers: Mapping[str, str]) -> _Told:
         if type(code) is not int:
             return _lost("the answer has no readable retCode")
-        refusal = Refusal(code, kind_of(code), scrubbed(message, self._hidden))
+        refusal = Refusal(
+            code, kind_of(code), scrubbed(message, (self._credentials.secret.reveal(), self._credentials.key))
+        )
         heard = Heard(headers=headers, answered=True, kind=refusal.kind, text=str(refusal))
         return _Told(outcome=refusal, heard=heard)
 
@@ -281,7 +300,7 @@ class BybitSession:
         raw = response.raw
         if isinstance(raw, urllib3.BaseHTTPResponse):
             if self._attempt is not None and not self._attempt.reads(raw):
-                raise requests.exceptions.ReadTimeout("nobody waits for it")
+                raise requests.exceptions.ReadTimeout("it came too late")
             body = bytearray()
             for piece in raw.stream(65_536, decode_content=True):
                 body += piece

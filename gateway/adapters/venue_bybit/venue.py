@@ -12,6 +12,7 @@
 
 import asyncio
 import re
+from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
@@ -43,6 +44,8 @@ FIND_SECONDS = 10.0
 """The longest that one `find` asks."""
 SYMBOL_PAUSE_MS = 600_000
 """How long no position is opened in a symbol that Bybit does not let this account trade."""
+MISMATCHES_MAX = 1000
+"""Orders whose alarm is remembered, so that it is raised once."""
 
 _LINK_ID = re.compile(r"[A-Za-z0-9_-]{1,36}", re.ASCII)
 _SIDES: Mapping[Side, str] = {Side.BUY: "Buy", Side.SELL: "Sell"}
@@ -105,6 +108,7 @@ class BybitVenue:
             margin_ms=recv_window_ms + clock_skew_ms_max + lag_ms_max,
         )
         self._symbols_shut: dict[Symbol, Pause] = {}
+        self._mismatched: OrderedDict[OrderLinkId, None] = OrderedDict()
 
     def block(self, *, reduce_only: bool) -> VenueBlock | None:
         """Why no such order can be sent at this moment; None when it can."""
@@ -223,14 +227,16 @@ class BybitVenue:
     async def _confirmed(self, sendable: _Sendable, trail: Trail, deadline: float) -> Outcome:
         """Wait for the stream and climb the ladder by turns, until the end is proven or the time is over."""
         pause, longest = PAUSE_SECONDS
-        while (left := deadline - asyncio.get_running_loop().time()) > 0:
-            if await self._events.wait(sendable.link, min(pause, left)):
-                break
+        left = deadline - asyncio.get_running_loop().time()
+        while not await self._events.wait(sendable.link, min(pause, left)):
             left = deadline - asyncio.get_running_loop().time()
+            if left <= 0:
+                break
             try:
                 await self._ladder.climb(sendable.link, trail, within_seconds=left)
             except VenueFault as fault:
                 log.info("order_not_confirmed_yet", link=sendable.link, detail=fault.text)
+            left = deadline - asyncio.get_running_loop().time()
             pause = min(2 * pause, longest)
         if self._is_another(sendable.approved.order, sendable.qty, sendable.link, trail):
             return Outcome(state=OrderState.UNKNOWN)
@@ -245,6 +251,11 @@ class BybitVenue:
         )
         if same and not trail.contradicts_itself:
             return False
+        if link in self._mismatched:
+            return True
+        self._mismatched[link] = None
+        while len(self._mismatched) > MISMATCHES_MAX:
+            self._mismatched.popitem(last=False)
         text = f"Bybit has an order {link} that is not the one that was sent: {order.symbol} {order.side.value}"
         self._alarm(Alarm(kind=AlarmKind.MISMATCH, text=text))
         return True
