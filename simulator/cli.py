@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from simulator import serve_options
+from simulator import replay_options, serve_options
 from simulator.bars import BARS_COUNT_MAX, BARS_ORIGIN_MS, INTERVALS_MINUTES, bars, write_csv
 from simulator.process import HOUR_MS
 from simulator.symbols import INSTRUMENTS
@@ -26,12 +26,18 @@ def _serve(options: argparse.Namespace) -> int:
     from simulator.server import ServerConfig, serve_until_signal  # noqa: PLC0415
 
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s %(message)s", level=logging.INFO)
+    try:
+        replay = replay_options.replay(options)
+    except (OSError, ValueError) as error:
+        print(f"python -m simulator serve: {error}", file=sys.stderr)  # noqa: T201 - told like argparse's own faults
+        return 2
     config = ServerConfig(
         seed=options.seed,
         symbols=options.symbols,
         host=options.host,
         port=options.port,
         speed=options.speed,
+        replay=replay,
         accounts=serve_options.accounts(options),
         keys=serve_options.keys(options),
         lags=options.lags,
@@ -108,6 +114,7 @@ def _add_serve(serve_command: argparse.ArgumentParser) -> None:
     serve_command.add_argument(
         "--speed", type=_speed, default=1.0, help=f"market seconds a second, {SPEED_MIN} to {SPEED_MAX:.0f}"
     )
+    replay_options.add_replay(serve_command)
     serve_options.add_trading(serve_command)
 
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from simulator.clock import MarketClock
 from simulator.market import LIVE_ORIGIN_MS, Market, SymbolMarket
 from simulator.process import HOUR_MS
+from simulator.replay import Replay
 from simulator.shapes import Day, day_of
 from simulator.spot_market import SpotMarket
 from simulator.symbols import INSTRUMENTS, SPOT_INSTRUMENTS
@@ -35,12 +36,20 @@ DAY_HOLD_MS = 5_000
 class Exchange:
     """What is listed, and the moment that the market is at."""
 
-    def __init__(self, *, seed: int, symbols: Sequence[str], clock: MarketClock) -> None:
-        if clock.now_ms() < LIVE_ORIGIN_MS + HISTORY_HOURS_MIN * HOUR_MS:
+    def __init__(self, *, seed: int, symbols: Sequence[str], clock: MarketClock, replay: Replay | None = None) -> None:
+        """`replay` takes the place of the seeded market of its symbol; ValueError when that is not listed."""
+        replayed = None if replay is None else replay.symbol
+        if replayed is not None and replayed not in symbols:
+            raise ValueError(f"the replayed symbol {replayed} must be one of {', '.join(symbols)}")
+        seeded = [symbol for symbol in symbols if symbol != replayed]
+        if seeded and clock.now_ms() < LIVE_ORIGIN_MS + HISTORY_HOURS_MIN * HOUR_MS:
             raise ValueError("the clock of this machine is before 2026-10-13, where the market has no history: set it")
         self.clock = clock
         self.markets: dict[str, Market] = {
-            symbol: SymbolMarket(instrument=INSTRUMENTS[symbol], seed=seed) for symbol in symbols
+            symbol: SymbolMarket(instrument=INSTRUMENTS[symbol], seed=seed)
+            if replay is None or symbol != replayed
+            else replay.market(INSTRUMENTS[symbol], clock.now_ms())
+            for symbol in symbols
         }
         """The linear perpetuals, by symbol."""
         self.spot: dict[str, Market] = {

@@ -11,10 +11,12 @@ from simulator.api.api import Api
 from simulator.api.keys import ENVIRONMENT, ApiKey, KeyRing, default_keys
 from simulator.api.limits import LimitConfig
 from simulator.api.log import RequestLog
+from simulator.api.routes import Trading
 from simulator.clock import MarketClock
 from simulator.exchange import Exchange
 from simulator.faults import FaultRule, Faults
 from simulator.outages import Outages
+from simulator.replay import Replay
 from simulator.trading.contract import AccountConfig, Lags, Push, Scheduler
 from simulator.trading.engine import Engine
 from simulator.trading.markets import SimulatedMarkets
@@ -41,6 +43,8 @@ class ExchangeConfig:
     limits: LimitConfig = field(default_factory=LimitConfig)
     faults: Sequence[FaultRule] = ()
     faults_seed: int = 1
+    replay: Replay | None = None
+    """One symbol's market from a tape; the others are drawn from the seed."""
     env: str = ENVIRONMENT
     """A key of another environment is unknown."""
 
@@ -53,7 +57,7 @@ class LocalExchange:
         self.config = config
         self.scheduler = scheduler
         self.clock = MarketClock(wall=scheduler.now_ms)
-        self.exchange = Exchange(seed=config.seed, symbols=config.symbols, clock=self.clock)
+        self.exchange = Exchange(seed=config.seed, symbols=config.symbols, clock=self.clock, replay=config.replay)
         self.outages = Outages(scheduler.now_ms)
         self.faults = Faults(config.faults_seed)
         self.faults.add(*config.faults)
@@ -72,7 +76,7 @@ class LocalExchange:
             lags=config.lags,
         )
         self._uids: set[int] = set()
-        self.api = self._api()
+        self.api = self.api_for(self.engine)
         for account in config.accounts:
             self.add_account(account)
         for key in config.keys:
@@ -102,11 +106,12 @@ class LocalExchange:
         for told in self.on_restart:
             told()
 
-    def _api(self) -> Api:
+    def api_for(self, trading: Trading) -> Api:
+        """The REST side in front of a trading engine: the exchange's own, or one to measure or test with."""
         coins = dict.fromkeys(["USDT", *(market.instrument.base_coin for market in self.exchange.markets.values())])
         return Api(
             exchange=self.exchange,
-            trading=self.engine,
+            trading=trading,
             keys=self.keys,
             faults=self.faults,
             log=self.log,

@@ -85,7 +85,7 @@ class PrivateSession:
     def _answer(self, text: str) -> dict[str, Json]:
         try:
             request: object = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             return self._ack("", "", "Invalid JSON")
         if not isinstance(request, dict):
             return self._ack("", "", "Request must be an object")

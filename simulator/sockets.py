@@ -12,7 +12,7 @@ from collections.abc import Callable
 from aiohttp import WSCloseCode, WSMsgType, web
 
 from simulator.frame_gate import Line
-from simulator.outbox import ABORT, Outbox
+from simulator.outbox import ABORT, GOING_AWAY, Outbox
 from simulator.sessions import Session
 
 CONNECTIONS_MAX = 200
@@ -78,7 +78,7 @@ class Sockets:
         """Close every connection and wait for their ends."""
         ends = [ended.wait() for ended in self._open.values()]
         for session in self._open:
-            session.outbox.close(WSCloseCode.GOING_AWAY)
+            session.outbox.close(GOING_AWAY)
         await asyncio.gather(*ends)
 
     def _admit(self, remote: str) -> None:
@@ -153,6 +153,7 @@ async def _read(request: web.Request, socket: web.WebSocketResponse, session: Se
         try:
             message = await socket.receive(timeout=idle_seconds)
         except TimeoutError:
+            session.outbox.close(GOING_AWAY)
             return
         if message.type is WSMsgType.TEXT:
             for answer in session.receive(message.data):
@@ -193,4 +194,4 @@ async def _end(request: web.Request, socket: web.WebSocketResponse, session: Ses
             request.transport.abort()
         return
     # Not drained: whoever does not read would hold the close up.
-    await socket.close(code=WSCloseCode.GOING_AWAY if code is None else code, drain=False)
+    await socket.close(code=WSCloseCode.OK if code is None else code, drain=False)

@@ -1,10 +1,11 @@
 """The spot pair of a symbol: its own ticks, book and volume around the price of its perpetual."""
 
+import uuid
 from dataclasses import replace
 
 from simulator.book import Book, book_around
 from simulator.market import Market, Trade
-from simulator.process import SLOT_MS, Bar
+from simulator.process import Bar
 from simulator.symbols import SpotInstrument
 
 BASIS_BPS = 2.0
@@ -76,6 +77,6 @@ class SpotMarket:
     def _trade(self, trade: Trade) -> Trade:
         step = float(self.instrument.qty_step)
         qty = max(1, int(trade.qty * self._volume_factor / step)) * step
-        # Spot trades have numbers for names; the slot is unique within a symbol.
-        number = f"22{trade.at_ms // SLOT_MS:017d}"
+        # Spot trades have numbers for names.
+        number = f"22{uuid.UUID(trade.trade_id).int % 10**17:017d}"
         return replace(trade, trade_id=number, price=self._price(trade.price), qty=qty)

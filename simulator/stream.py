@@ -47,7 +47,7 @@ class PublicSession:
     def _answer(self, text: str) -> list[Json]:
         try:
             request: object = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             return [_ack(self, "", "", success=False, message="Invalid JSON")]
         if not isinstance(request, dict):
             return [_ack(self, "", "", success=False, message="Request must be an object")]

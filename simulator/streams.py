@@ -62,3 +62,6 @@ class Streams:
 
 
 STREAMS = web.AppKey("streams", Streams)
+
+
+STREAMS = web.AppKey("streams", Streams)

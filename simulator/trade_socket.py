@@ -69,7 +69,7 @@ class TradeSession:
         """The operation and the answer to it."""
         try:
             request: object = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             request = None
         if not isinstance(request, dict):
             return "", self._reply("", {}, TradeError(10001, "Params Error: the request must be a JSON object"))

@@ -43,7 +43,7 @@ class Request:
             return dict(self.query())
         try:
             body: object = json.loads(self.body or b"{}")
-        except ValueError:
+        except (ValueError, RecursionError):
             return None
         return body if isinstance(body, dict) else None
 

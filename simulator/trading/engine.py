@@ -132,8 +132,8 @@ class Engine:
         del params
         return self._queries.account_info(self._accounts[uid])
 
-    def fee_rates(self, uid: int, params: Params) -> Json:
-        """GET /v5/account/fee-rate: the whole result, which has no pages."""
+    def fee_rates(self, uid: int, params: Params) -> list[Json]:
+        """GET /v5/account/fee-rate: the rows."""
         return self._queries.fee_rates(self._accounts[uid], params)
 
     def restart(self) -> None:

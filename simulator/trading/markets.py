@@ -6,11 +6,11 @@ from decimal import Decimal
 
 from simulator.book import Side
 from simulator.exchange import Exchange
-from simulator.market import SymbolMarket
+from simulator.market import Market
 from simulator.process import SLOT_MS
 from simulator.shapes import price_text
 from simulator.trading.contract import Ladder, Level, Listing
-from simulator.trading.instruments import CATEGORIES, LINEAR, SPOT, linear_listing, spot_listing
+from simulator.trading.instruments import CATEGORIES, LINEAR, listing_of
 
 _NOTHING = Ladder(bids=(), asks=())
 
@@ -31,25 +31,24 @@ class SimulatedMarkets:
 
     def __init__(self, exchange: Exchange) -> None:
         self._exchange = exchange
-        instruments = [market.instrument for market in exchange.markets.values()]
-        self._listings: dict[tuple[str, str], Listing] = {
-            **{(LINEAR, instrument.symbol): linear_listing(instrument) for instrument in instruments},
-            **{(SPOT, instrument.symbol): spot_listing(instrument) for instrument in instruments},
+        self._listings = {
+            (category, symbol): listing_of(market.instrument)
+            for category in CATEGORIES
+            for symbol, market in exchange.listed(category).items()
         }
-        self._held: dict[str, _Held] = {}
+        self._held: dict[tuple[str, str], _Held] = {}
 
     def symbols(self, category: str) -> Sequence[str]:
         """What is listed in the category."""
-        return tuple(self._exchange.markets) if category in CATEGORIES else ()
+        return tuple(self._exchange.listed(category))
 
     def listing(self, category: str, symbol: str) -> Listing | None:
         """The filters; None when it is not listed."""
         return self._listings.get((category, symbol))
 
     def book(self, category: str, symbol: str, now_ms: int, levels: int) -> Ladder:
-        """At least the best `levels` levels a side; spot and linear have the same book, but each its own takers."""
-        del category
-        market, held, at_ms = self._at(symbol, now_ms)
+        """At least the best `levels` levels a side, if there are so many."""
+        market, held, at_ms = self._at(category, symbol, now_ms)
         if held.levels < levels:
             book = market.book(at_ms, levels)
             held.ladder = Ladder(bids=_side(book.bids), asks=_side(book.asks))
@@ -58,21 +57,21 @@ class SimulatedMarkets:
 
     def last_price(self, category: str, symbol: str, now_ms: int) -> Decimal:
         """The last traded price."""
-        del category
-        return self._at(symbol, now_ms)[1].price
+        return self._at(category, symbol, now_ms)[1].price
 
     def mark_price(self, symbol: str, now_ms: int) -> Decimal:
         """The mark price, which this market has equal to the last."""
-        return self._at(symbol, now_ms)[1].price
+        return self.last_price(LINEAR, symbol, now_ms)
 
-    def _at(self, symbol: str, now_ms: int) -> tuple[SymbolMarket, _Held, int]:
-        market, clock = self._exchange.markets[symbol], self._exchange.clock
+    def _at(self, category: str, symbol: str, now_ms: int) -> tuple[Market, _Held, int]:
+        market, clock = self._exchange.listed(category)[symbol], self._exchange.clock
         at_ms = clock.market_ms() if clock.frozen else now_ms
         price = market.price(at_ms)
         key = (at_ms // SLOT_MS, price, market.depth_factor)
-        held = self._held.get(symbol)
+        held = self._held.get((category, symbol))
         if held is None or held.key != key:
-            held = self._held[symbol] = _Held(key=key, price=Decimal(price_text(market.instrument, price)))
+            held = _Held(key=key, price=Decimal(price_text(market.instrument, price)))
+            self._held[category, symbol] = held
         return market, held, at_ms
 
 

@@ -161,15 +161,7 @@ def _require_position_mode(account: Account, params: Params) -> None:
 def _require_room(account: Account, listing: Listing) -> None:
     spot = listing.category == SPOT
     if len(account.live_of(listing.category, "" if spot else listing.symbol)) >= OPEN_ORDERS_MAX:
-        code, text = (
-            (170810, "Cannot exceed maximum of 500 conditional, TP/SL and active orders.")
-            if spot
-            else (
-                110020,
-                "You can't have more than 500 active orders.",
-            )
-        )
-        raise TradeError(code, text)
+        raise TradeError(170810 if spot else 110020, f"You can't have more than {OPEN_ORDERS_MAX} active orders.")
 
 
 def _reducing(account: Account, intent: Intent) -> Intent:

@@ -57,7 +57,7 @@ def reducible(position: Position, sign: int) -> Decimal:
 
 
 def filled(position: Position, qty: Decimal, price: Decimal, *, at_ms: int, sequence: int) -> Moved:
-    """The position after a fill of signed `qty`: it closes first, and what exceeds the position opens the other side."""
+    """The position after a fill of signed `qty`: it closes first; what exceeds the position opens the other side."""
     direction = 1 if qty > 0 else -1
     closed = min(reducible(position, direction), abs(qty))
     realised, cost = _closed(position, closed, price)

@@ -47,7 +47,9 @@ class Queries:
             for order, state in self._seen(kept)
             if state.closed is not open_only and _is_asked_for(order, params)
         )
-        return [row for _, row in sorted(rows, key=lambda pair: -pair[0])]
+        oldest_first = sorted(rows, key=lambda pair: pair[0])
+        # Turned round, so that of one millisecond's orders the newest comes first as well.
+        return [row for _, row in reversed(oldest_first)]
 
     def history(self, account: Account, params: Params) -> list[Json]:
         """Ended orders."""
@@ -123,8 +125,8 @@ class Queries:
             "updatedTime": str(account.created_ms),
         }
 
-    def fee_rates(self, account: Account, params: Params) -> Json:
-        """The result of account/fee-rate."""
+    def fee_rates(self, account: Account, params: Params) -> list[Json]:
+        """The rates of one symbol or of all."""
         category, symbol = read.category(params), read.text(params, "symbol", "")
         config = account.config
         maker, taker = (
@@ -133,12 +135,11 @@ class Queries:
         names = self._core.markets.symbols(category)
         if symbol and symbol not in names and category in CATEGORIES:
             raise TradeError(PARAMETER_ERROR, "Not supported symbols")
-        rows: list[Json] = [
+        return [
             {"symbol": name, "baseCoin": "", "takerFeeRate": plain(taker), "makerFeeRate": plain(maker)}
             for name in names
             if symbol in {"", name}
         ]
-        return {"category": category, "list": rows}
 
     def _kept(self, account: Account, category: str, params: Params) -> Iterator[tuple[Order, OrderState]]:
         """The order of an id, while order/realtime has it."""

@@ -194,7 +194,8 @@ def position_row(account: Account, symbol: str, position: Position, mark: Decima
 def position_push(account: Account, symbol: str, position: Position, mark: Decimal) -> Row:
     """One position as the topic `position` tells it: the entry price has another name there."""
     row = position_row(account, symbol, position, mark)
-    return {**row, "entryPrice": row.pop("avgPrice"), "category": LINEAR}
+    entry = row.pop("avgPrice")
+    return {**row, "entryPrice": entry, "category": LINEAR}
 
 
 def side_of(signed_qty: Decimal) -> str:

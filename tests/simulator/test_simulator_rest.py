@@ -107,7 +107,7 @@ async def test_recent_trades_come_newest_first(client: Any) -> None:
         ("orderbook", BTC | {"limit": "NaN"}),
         ("orderbook", {"category": "linear"}),
         ("recent-trade", {"category": "linear", "symbol": ""}),
-        ("instruments-info", {"category": "option"}),
+        ("instruments-info", {"category": "stocks"}),
         ("instruments-info", BTC | {"symbol": "btcusdt"}),
     ],
 )
@@ -126,7 +126,7 @@ async def test_a_start_in_the_future_gives_no_candles(client: Any) -> None:
 
 
 async def test_an_unknown_path_is_404_in_the_envelope(client: Any) -> None:
-    async with client.session.get(f"http://127.0.0.1:{client.port}/v5/order/realtime") as answer:
+    async with client.session.get(f"http://127.0.0.1:{client.port}/v5/order/nothing") as answer:
         assert answer.status == 404
         assert (await answer.json())["retCode"] == 10017
 

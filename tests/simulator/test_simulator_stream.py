@@ -122,6 +122,7 @@ async def test_unsubscribing_ends_the_pushes(client: Any) -> None:
         "{",
         "[]",
         "null",
+        pytest.param("[" * 60_000, id="nested"),
         '{"op": "subscribe"}',
         '{"op": "subscribe", "args": []}',
         '{"op": "subscribe", "args": [7]}',

@@ -1,0 +1,127 @@
+"""pybit's own WebSocket classes as clients of the simulator, without special cases but the address."""
+
+import asyncio
+import queue
+import threading
+from typing import Any
+
+import pytest
+from pybit import unified_trading
+from server_kit import Server, server, until
+from stream_kit import ORDER, OWN
+
+__all__ = ["server"]
+
+
+class PybitStream(unified_trading.WebSocket):
+    """pybit's stream client, pointed at the simulator."""
+
+    def __init__(self, url: str, channel: str, **options: Any) -> None:
+        self.url = url
+        super().__init__(channel_type=channel, **options)
+
+    def _connect(self, url: str) -> None:
+        super()._connect(self.url)
+
+
+class PybitOrders(unified_trading.WebSocketTrading):
+    """pybit's order-entry client, pointed at the simulator.
+
+    It sends a request before it notes who waits for the answer, and drops an answer that is faster than that: from
+    loopback some are. Here the reading thread waits for the note.
+    """
+
+    def __init__(self, url: str, **options: Any) -> None:
+        self.url = url
+        self.sending = threading.Lock()
+        super().__init__(**options)
+
+    def _send_order_operation(self, *args: Any, **options: Any) -> None:
+        with self.sending:
+            super()._send_order_operation(*args, **options)
+
+    def _pop_callback(self, topic: str) -> Any:
+        with self.sending:
+            return super()._pop_callback(topic)
+
+    def _connect(self, url: str) -> None:
+        super()._connect(self.url)
+
+
+def leave(client: Any) -> None:
+    """Close a client of pybit and wait for its thread."""
+    client.exit()
+    client.wst.join(timeout=5)
+    assert not client.wst.is_alive()
+
+
+QUICK = {"testnet": False, "restart_on_error": False, "ping_interval": 2, "ping_timeout": 0.3}
+"""The thread of a closed client ends after ping_timeout."""
+KEY = QUICK | {"api_key": OWN.key, "api_secret": OWN.secret, "private_auth_expire": 5}
+
+
+async def test_pybit_hears_of_an_order_on_the_private_stream(server: Server) -> None:
+    heard: queue.Queue[dict[str, Any]] = queue.Queue()
+
+    def listen() -> PybitStream:
+        client = PybitStream(server.url("/v5/private"), "private", **KEY)
+        for subscribe in (client.order_stream, client.execution_stream, client.position_stream, client.wallet_stream):
+            subscribe(heard.put)
+        return client
+
+    client = await asyncio.to_thread(listen)
+    try:
+        await until(lambda: len(client.subscriptions) == 4 and client.auth)
+        await asyncio.sleep(0.1)  # the last acknowledgement is behind its request
+        server.order(orderLinkId="p-1")
+        frames = [await asyncio.to_thread(heard.get, timeout=3) for _ in range(4)]
+    finally:
+        await asyncio.to_thread(leave, client)
+    assert {frame["topic"] for frame in frames} == {"order", "execution", "position", "wallet"}
+    assert next(frame for frame in frames if frame["topic"] == "order")["data"][0]["orderLinkId"] == "p-1"
+
+
+async def test_pybit_trades_over_the_order_entry_stream(server: Server) -> None:
+    answers: queue.Queue[dict[str, Any]] = queue.Queue()
+    client = await asyncio.to_thread(PybitOrders, server.url("/v5/trade"), **KEY)
+    try:
+        low = ORDER | {"orderType": "Limit", "price": "10000", "orderLinkId": "p-2"}
+        which = {"category": "linear", "symbol": "BTCUSDT", "orderLinkId": "p-2"}
+
+        def trade() -> list[dict[str, Any]]:
+            got = []
+            for act, order in ((client.place_order, low), (client.cancel_order, which), (client.cancel_order, which)):
+                act(answers.put, error_callback=answers.put, **order)
+                got.append(answers.get(timeout=3))
+            return got
+
+        placed, cancelled, late = await asyncio.to_thread(trade)
+    finally:
+        await asyncio.to_thread(leave, client)
+    assert (placed["retCode"], placed["data"]["orderLinkId"]) == (0, "p-2")
+    assert cancelled["retCode"] == 0
+    assert late["retCode"] in (0, 110001)
+    await until(lambda: [order.status for order in server.serving.local.engine.all_orders(1)] == ["Cancelled"])
+
+
+@pytest.mark.parametrize("channel", ["linear", "spot"])
+async def test_pybit_reads_the_public_streams(server: Server, channel: str) -> None:
+    heard: queue.Queue[dict[str, Any]] = queue.Queue()
+
+    def listen() -> PybitStream:
+        client = PybitStream(server.url(f"/v5/public/{channel}"), channel, **QUICK)
+        client.ticker_stream("BTCUSDT", heard.put)
+        client.orderbook_stream(50, "BTCUSDT", heard.put)
+        client.trade_stream("BTCUSDT", heard.put)
+        client.kline_stream(1, "BTCUSDT", heard.put)
+        return client
+
+    client = await asyncio.to_thread(listen)
+    topics: set[str] = set()
+    try:
+        async with asyncio.timeout(5):
+            while len(topics) < 4:
+                topics.add((await asyncio.to_thread(heard.get, timeout=3))["topic"])
+    finally:
+        await asyncio.to_thread(leave, client)
+    assert topics == {"tickers.BTCUSDT", "orderbook.50.BTCUSDT", "publicTrade.BTCUSDT", "kline.1.BTCUSDT"}
