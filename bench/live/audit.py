@@ -49,6 +49,7 @@ class Audit(Watcher):
         """How long each took that was UNKNOWN and is not any more."""
         self.foreign = False
         """Whether somebody else trades on the account."""
+        self._approved_ms: dict[str, int] = {}
         self._last_sent_ms: dict[str, int] = {}
         self._records = self._requests = self._risk = 0
         """So many have been looked at."""
@@ -83,6 +84,10 @@ class Audit(Watcher):
         )
         self._last_sent_ms[link] = now_ms
         self.sent += 1
+
+    def failed(self, what: str) -> None:
+        """Something in the gateway raised what nobody took."""
+        self.broken.append(what)
 
     def look(self) -> None:
         """After a step."""
@@ -144,6 +149,7 @@ class Audit(Watcher):
 
     def _approves(self, life: Life, record: OrderRecord) -> None:
         """Whether this order, with all that is open, keeps within the cap."""
+        self._approved_ms[record.order_link_id] = self._world.time.now_ms()
         self._expect(not self._halted(life), f"{record.order.key} was approved while trading was halted")
         if record.order.reduce_only or record.mid_price is None:
             return
@@ -168,7 +174,7 @@ class Audit(Watcher):
     def _expect_size(self, record: OrderRecord, order: OrderView) -> None:
         """What was ordered is worth no more than what was approved, at the mid price of some moment of its sending."""
         market = self._world.local.exchange.markets[order.symbol]
-        moments = range(record.created_ms - 2 * SLOT_MS, order.created_ms + SLOT_MS, SLOT_MS)
+        moments = range(self._approved_ms[record.order_link_id], order.created_ms + SLOT_MS, SLOT_MS)
         lowest = min(Decimal(repr(market.price(at_ms))) for at_ms in moments)
         self._expect(order.qty * lowest <= record.approved_usd, f"{record.order.key} is more than approved: {order}")
 

@@ -72,8 +72,10 @@ class LocalMarket:
         self._markets = SimulatedMarkets(local.exchange)
 
     def book(self, symbol: Symbol) -> Book | None:
-        """The newest book."""
+        """The newest book; None while a side of it is empty."""
         ladder = self._markets.book("linear", symbol, self._local.scheduler.now_ms(), BOOK_LEVELS)
+        if not ladder.bids or not ladder.asks:
+            return None
         return Book(
             bids=tuple(Level(price=price, qty=qty) for price, qty in ladder.bids[:BOOK_LEVELS]),
             asks=tuple(Level(price=price, qty=qty) for price, qty in ladder.asks[:BOOK_LEVELS]),
@@ -175,6 +177,9 @@ class Watcher:
 
     def sends(self, life: "Life", link: str) -> None:
         """The create of an order leaves the gateway."""
+
+    def failed(self, what: str) -> None:
+        """Something in the gateway raised what nobody took."""
 
 
 def live_settings(symbols: tuple[str, ...], **changes: str) -> Settings:

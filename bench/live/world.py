@@ -51,6 +51,7 @@ class World:
         self.time = VirtualTime(START_MS)
         self.loop = VirtualLoop(self.time)
         self.loop.set_task_factory(owned_task)
+        self.loop.set_exception_handler(self._failed)
         self.relay = Relay(self.time)
         self.local = LocalExchange(
             ExchangeConfig(seed=seed, symbols=symbols, limits=limits or LimitConfig(), faults_seed=seed), self.time
@@ -154,6 +155,9 @@ class World:
             chance=self.chance,
             watcher=self.watcher,
         )
+
+    def _failed(self, _loop: asyncio.AbstractEventLoop, told: dict[str, Any]) -> None:
+        self.watcher.failed(f"{told['message']}: {told.get('exception')!r}")
 
     def _went_down(self, part: Part, _seconds: float) -> None:
         if part is not Part.REST:
