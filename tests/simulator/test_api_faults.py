@@ -286,8 +286,8 @@ def test_a_rule_that_says_nothing_is_refused_by_name(row, error):
 
 def test_every_rule_of_the_wire_is_read():
     row = {
-        "kind": "code_after_accept", "path": "/v5/*", "linkId": "a", "key": "k", "topic": "order", "times": 0, "after": 2,
-        "probability": 0.5, "ms": 3, "code": 10016, "status": 502, "text": "x",
+        "kind": "code_after_accept", "path": "/v5/*", "linkId": "a", "key": "k", "topic": "order", "times": 0,
+        "after": 2, "probability": 0.5, "ms": 3, "code": 10016, "status": 502, "text": "x",
     }  # fmt: skip
     assert rule_from(row) == FaultRule(
         kind=Kind.CODE_AFTER_ACCEPT, path="/v5/*", link_id="a", key="k", topic="order", times=None, after=2,
