@@ -31,6 +31,9 @@ from gateway.core.venue import AccountSnapshot, Execution, ExecutionKind
 from gateway.guard import ACTOR, RiskGuard
 from gateway.ports import Clock, Journal, JournalUnavailableError, VenueAccount, VenueUnavailableError
 
+WOKEN_SECONDS_MIN: Final = 1.0
+"""The least time between two passes, however often it is woken: each asks the venue four times and more."""
+
 OVERLAP_MS: Final = 60_000
 """So much of what was read before is read again, beyond the venue's lag: clocks differ."""
 
@@ -68,7 +71,9 @@ class AccountWatch:
         self._interval_seconds = interval_seconds
         self._lag_ms_max = lag_ms_max
         self._woken = asyncio.Event()
-        self._since_ms: int | None = None
+        self._first_ms: int | None = None
+        """From when executions are this journal's to explain; None before the first finished pass."""
+        self._since_ms = 0
         self._seen: OrderedDict[str, None] = OrderedDict()
         self._awaiting: dict[str, Execution] = {}
         """Executions of orders that have not ended, to be judged when they have."""
@@ -94,11 +99,12 @@ class AccountWatch:
                 await asyncio.wait_for(self._woken.wait(), pause)
             self._woken.clear()
             await self.run()
+            await asyncio.sleep(WOKEN_SECONDS_MIN)
 
     async def run(self) -> bool:
         """One pass; True when it ended without a difference."""
         try:
-            since_ms = self._since_ms if self._since_ms is not None else self._first_since_ms()
+            since_ms = self._first_since_ms() if self._first_ms is None else self._since_ms
             snapshot = await self._venue.snapshot(since_ms)
             orders = self._orders(snapshot)
         except (VenueUnavailableError, JournalUnavailableError) as fault:
@@ -107,7 +113,9 @@ class AccountWatch:
             self._waits_for = str(fault)
             return False
         self._waits_for = ""
-        at_start, self._since_ms = self._since_ms is None, snapshot.begun_ms - OVERLAP_MS - self._lag_ms_max
+        at_start = self._first_ms is None
+        self._first_ms = since_ms if self._first_ms is None else self._first_ms
+        self._since_ms = max(self._first_ms, snapshot.begun_ms - OVERLAP_MS - self._lag_ms_max)
         return await self._judge(snapshot, orders, at_start=at_start)
 
     async def _judge(
@@ -146,11 +154,14 @@ class AccountWatch:
     def _first_since_ms(self) -> int:
         """From when executions are read at the start. Raises JournalUnavailableError.
 
-        Shortly before the newest recorded fill; from now on where there is none.
+        Shortly before the newest recorded fill, but not from before the first order that was filled: what was traded
+        before a journal began is not its to explain. From now on where there is no fill.
         """
-        now_ms = self._clock.now_ms()
-        filled = [record.updated_ms for record in self._journal.filled_orders()]
-        return max(max(filled, default=now_ms) - OVERLAP_MS, now_ms - SINCE_MS_MAX) if filled else now_ms
+        now_ms, filled = self._clock.now_ms(), self._journal.filled_orders()
+        if not filled:
+            return now_ms
+        newest_ms, oldest_ms = filled[-1].updated_ms, min(record.created_ms for record in filled)
+        return max(newest_ms - OVERLAP_MS, oldest_ms, now_ms - SINCE_MS_MAX)
 
     def _orders(self, snapshot: AccountSnapshot) -> dict[OrderLinkId, OrderRecord]:
         """The journal's orders that the snapshot names. Raises JournalUnavailableError."""

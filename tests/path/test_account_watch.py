@@ -213,23 +213,30 @@ async def test_a_fill_that_came_before_its_order_ended_is_judged_when_it_has(wor
 
 
 async def test_executions_are_read_from_now_in_a_new_journal_and_then_from_the_last_pass(world):
-    await world.account_watch.run()
-    later(world)
-    holds(world)
-    await world.account_watch.run()
-    await world.account_watch.run()
+    for _ in range(5):
+        holds(world)
+        await world.account_watch.run()
+        later(world, 40)
     overlap_ms = 60_000 + 10_000
-    assert world.venue_account.asked == [NOW_MS, NOW_MS - overlap_ms, NOW_MS + 30_000 - overlap_ms]
+    later_on = [NOW_MS + 80_000 - overlap_ms, NOW_MS + 120_000 - overlap_ms]
+    assert world.venue_account.asked == [NOW_MS, NOW_MS, NOW_MS, *later_on]
 
 
 async def test_executions_are_read_from_shortly_before_the_last_fill_after_a_restart(world):
     await world.account_watch.run()
     await bought(world)
+    later(world, 40)
+    world.restart()
+    holds(world)
+    await world.account_watch.run()
+    assert world.venue_account.asked[-1] == NOW_MS, "what came before the journal is not its own"
+    later(world, 40)
+    await bought(world, "later")
     later(world, 3600)
     world.restart()
     holds(world)
     await world.account_watch.run()
-    assert world.venue_account.asked[-1] == NOW_MS - 60_000
+    assert world.venue_account.asked[-1] == NOW_MS + 80_000 - 60_000
 
 
 async def test_executions_are_read_a_week_back_at_most(world):
