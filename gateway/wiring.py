@@ -11,6 +11,7 @@ import structlog
 
 from gateway import __version__
 from gateway.account import Account
+from gateway.adapters.ban import BAN_SECONDS, AddressBan
 from gateway.adapters.clock import SystemClock
 from gateway.adapters.facts import LocalFacts
 from gateway.adapters.journal_sqlite import SqliteJournal
@@ -90,8 +91,9 @@ class Gateway:
         self._settings = settings
         self._clock = SystemClock()
         self._policy = _policy(settings)
-        self._market = _market(settings, self._clock)
-        self._side = _side(settings, self._market, self._clock)
+        ban = AddressBan(clock=self._clock, seconds=settings.live.ban_seconds if settings.live else BAN_SECONDS)
+        self._market = _market(settings, self._clock, ban)
+        self._side = _side(settings, self._market, self._clock, ban)
         self._account = self._side.account
         self._journal = SqliteJournal(settings.journal_path)
         self._model = _model(settings)
@@ -260,15 +262,15 @@ def _settle_memory() -> None:
     gc.set_threshold(GARBAGE_THRESHOLD)
 
 
-def _side(settings: Settings, market: BybitMarket, clock: Clock) -> Side:
+def _side(settings: Settings, market: BybitMarket, clock: Clock, ban: AddressBan) -> Side:
     if settings.live is None:
         return PaperSide(settings, market, clock)
     from gateway.wiring_live import live_side  # noqa: PLC0415 - a paper process has no live venue, not even its code
 
-    return live_side(settings, market, clock)
+    return live_side(settings, market, clock, ban)
 
 
-def _market(settings: Settings, clock: SystemClock) -> BybitMarket:
+def _market(settings: Settings, clock: SystemClock, ban: AddressBan) -> BybitMarket:
     return BybitMarket(
         source=settings.market_data,
         rest_url=settings.market_rest_url,
@@ -277,6 +279,7 @@ def _market(settings: Settings, clock: SystemClock) -> BybitMarket:
         clock=clock,
         bar_minutes=settings.bar_minutes,
         price_age_ms_max=settings.price_age_ms_max,
+        ban=ban,
     )
 
 

@@ -14,6 +14,7 @@ import structlog
 
 from gateway.account import Account
 from gateway.account_watch import AccountWatch
+from gateway.adapters.ban import AddressBan
 from gateway.adapters.market_bybit import BybitMarket
 from gateway.adapters.venue_bybit.account import BybitAccount
 from gateway.adapters.venue_bybit.alarms import Alarm, AlarmKind
@@ -67,16 +68,19 @@ class LiveSide:
 
     reconcile_seconds = RECONCILE_SECONDS
 
-    def __init__(self, settings: Settings, live: LiveSettings, market: BybitMarket, clock: Clock) -> None:
+    def __init__(
+        self, settings: Settings, live: LiveSettings, market: BybitMarket, clock: Clock, ban: AddressBan
+    ) -> None:
         self._settings = settings
         self._live = live
         self._clock = clock
         self._kept_ms = COMPARISONS_KEPT * live.reconcile_seconds * 1000
         self._endpoint = checked_endpoint(live.env, live.rest_url, live.private_ws_url)
         self.account = Account(f"live-{live.env}", Ledger(start_usd=ZERO), comparison_age_ms_max=self._kept_ms)
-        self._budget = Budget(clock=clock, alarm=self._alarmed, ban_seconds=live.ban_seconds)
+        self._budget = Budget(clock=clock, alarm=self._alarmed, ban=ban)
         self._reads = self._session("reads")
-        self._orders = self._session("orders")
+        self._openings = self._session("openings")
+        self._reductions = self._session("reductions")
         self._events = OrderEvents(unfollowed=self._unfollowed)
         self._bybit = BybitAccount(reads=self._reads, clock=clock)
         self.venue: Venue = self._venue(market)
@@ -150,7 +154,8 @@ class LiveSide:
     async def close(self) -> None:
         """Give up the connections."""
         await self._stream.close()
-        await self._orders.close()
+        await self._openings.close()
+        await self._reductions.close()
         await self._reads.close()
 
     def _session(self, name: str) -> BybitSession:
@@ -167,7 +172,8 @@ class LiveSide:
     def _venue(self, market: BybitMarket) -> BybitVenue:
         live = self._live
         return BybitVenue(
-            orders=self._orders,
+            openings=self._openings,
+            reductions=self._reductions,
             reads=self._reads,
             events=self._events,
             market=market,
@@ -248,11 +254,11 @@ class LiveBeside:
         return (self._watch.watch(), self._desk.watch(self._guard, self._watch.wake), self._clock_watch())
 
 
-def live_side(settings: Settings, market: BybitMarket, clock: Clock) -> LiveSide:
+def live_side(settings: Settings, market: BybitMarket, clock: Clock, ban: AddressBan) -> LiveSide:
     """The side of a gateway that trades live. Raises StartError."""
     if settings.live is None:
         raise StartError("live trading has no settings: set TRADING_MODE=live.")
-    return LiveSide(settings, settings.live, market, clock)
+    return LiveSide(settings, settings.live, market, clock, ban)
 
 
 def _sentence(text: str) -> str:

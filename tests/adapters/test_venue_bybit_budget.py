@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from fakes import FakeClock
 
+from gateway.adapters.ban import AddressBan
 from gateway.adapters.venue_bybit.alarms import Alarm, AlarmKind
 from gateway.adapters.venue_bybit.breaker import PAUSE_MS, REFUSALS_MAX, WINDOW_MS
 from gateway.adapters.venue_bybit.budget import (
@@ -29,7 +30,8 @@ class Bench:
     def __init__(self) -> None:
         self.clock = FakeClock()
         self.alarms: list[Alarm] = []
-        self.budget = Budget(clock=self.clock, alarm=self.alarms.append, ban_seconds=600)
+        self.ban = AddressBan(clock=self.clock, seconds=600)
+        self.budget = Budget(clock=self.clock, alarm=self.alarms.append, ban=self.ban)
 
     def heard(self, method: str = CREATE, **changes: Any) -> None:
         values: dict[str, Any] = {"headers": {}, "answered": True, "kind": None, "text": "told"}
