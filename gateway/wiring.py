@@ -11,6 +11,7 @@ import structlog
 
 from gateway import __version__
 from gateway.account import Account
+from gateway.adapters.ban import BAN_SECONDS, AddressBan
 from gateway.adapters.clock import SystemClock
 from gateway.adapters.facts import LocalFacts
 from gateway.adapters.journal_sqlite import SqliteJournal
@@ -83,15 +84,19 @@ class PaperSide:
         """Nothing to give up."""
 
 
+SideMaker = Callable[[Settings, BybitMarket, Clock, AddressBan], Side]
+
+
 class Gateway:
     """The running gateway."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, make_side: SideMaker) -> None:
         self._settings = settings
         self._clock = SystemClock()
         self._policy = _policy(settings)
-        self._market = _market(settings, self._clock)
-        self._side = _side(settings, self._market, self._clock)
+        ban = AddressBan(clock=self._clock, seconds=settings.live.ban_seconds if settings.live else BAN_SECONDS)
+        self._market = _market(settings, self._clock, ban)
+        self._side = make_side(settings, self._market, self._clock, ban)
         self._account = self._side.account
         self._journal = SqliteJournal(settings.journal_path)
         self._model = _model(settings)
@@ -236,9 +241,12 @@ class Gateway:
         log.info("gateway_stopped")
 
 
-async def serve(settings: Settings) -> None:
-    """Build inside the running event loop, which the gRPC channel binds to, and serve. Raises StartError."""
-    await Gateway(settings).run()
+async def serve(settings: Settings, make_side: SideMaker | None = None) -> None:
+    """Build inside the running event loop, which the gRPC channel binds to, and serve. Raises StartError.
+
+    `make_side`: where orders go instead of where the settings say; for tests that hold another venue against ours.
+    """
+    await Gateway(settings, make_side or _side).run()
 
 
 class CrashTracer:
@@ -260,15 +268,15 @@ def _settle_memory() -> None:
     gc.set_threshold(GARBAGE_THRESHOLD)
 
 
-def _side(settings: Settings, market: BybitMarket, clock: Clock) -> Side:
+def _side(settings: Settings, market: BybitMarket, clock: Clock, ban: AddressBan) -> Side:
     if settings.live is None:
         return PaperSide(settings, market, clock)
     from gateway.wiring_live import live_side  # noqa: PLC0415 - a paper process has no live venue, not even its code
 
-    return live_side(settings, market, clock)
+    return live_side(settings, market, clock, ban)
 
 
-def _market(settings: Settings, clock: SystemClock) -> BybitMarket:
+def _market(settings: Settings, clock: SystemClock, ban: AddressBan) -> BybitMarket:
     return BybitMarket(
         source=settings.market_data,
         rest_url=settings.market_rest_url,
@@ -277,6 +285,7 @@ def _market(settings: Settings, clock: SystemClock) -> BybitMarket:
         clock=clock,
         bar_minutes=settings.bar_minutes,
         price_age_ms_max=settings.price_age_ms_max,
+        ban=ban,
     )
 
 

@@ -7,23 +7,27 @@ compared before the gateway serves; orders wait for a comparison without a diffe
 import asyncio
 import random
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final
 
 import structlog
+from requests.adapters import BaseAdapter
 
 from gateway.account import Account
 from gateway.account_watch import AccountWatch
+from gateway.adapters.ban import AddressBan
 from gateway.adapters.market_bybit import BybitMarket
 from gateway.adapters.venue_bybit.account import BybitAccount
 from gateway.adapters.venue_bybit.alarms import Alarm, AlarmKind
 from gateway.adapters.venue_bybit.budget import Budget
-from gateway.adapters.venue_bybit.checks import gather_start_facts, start_faults
+from gateway.adapters.venue_bybit.checks import accepted_in, gather_start_facts, owner_of, start_faults
 from gateway.adapters.venue_bybit.endpoint import checked_endpoint
 from gateway.adapters.venue_bybit.events import OrderEvents
-from gateway.adapters.venue_bybit.runner import ThreadRunner
+from gateway.adapters.venue_bybit.runner import Runner, ThreadRunner
 from gateway.adapters.venue_bybit.session import BybitSession
 from gateway.adapters.venue_bybit.skew import measure_skew
+from gateway.adapters.venue_bybit.socket import Connect, open_socket
 from gateway.adapters.venue_bybit.stream import PrivateStream
 from gateway.adapters.venue_bybit.venue import BybitVenue
 from gateway.alarm_desk import AlarmDesk, Answer
@@ -62,21 +66,45 @@ ANSWERS: Final[Mapping[AlarmKind, tuple[Answer, str]]] = {
 log = structlog.get_logger()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Way:
+    """How Bybit is reached: over the network, unless an exchange within this process stands in for it."""
+
+    runner: Callable[[str], Runner] = ThreadRunner
+    """Where the blocking calls of a session of that name run."""
+    transport: BaseAdapter | None = None
+    """What requests are sent through; None for sockets."""
+    connect: Connect = open_socket
+    chance: random.Random = field(default_factory=random.Random)
+    """What the pauses between connections are drawn from."""
+
+
 class LiveSide:
     """Live trading on one Bybit account."""
 
     reconcile_seconds = RECONCILE_SECONDS
 
-    def __init__(self, settings: Settings, live: LiveSettings, market: BybitMarket, clock: Clock) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        live: LiveSettings,
+        market: BybitMarket,
+        clock: Clock,
+        ban: AddressBan,
+        *,
+        way: Way = Way(),
+    ) -> None:
+        self._way = way
         self._settings = settings
         self._live = live
         self._clock = clock
         self._kept_ms = COMPARISONS_KEPT * live.reconcile_seconds * 1000
         self._endpoint = checked_endpoint(live.env, live.rest_url, live.private_ws_url)
         self.account = Account(f"live-{live.env}", Ledger(start_usd=ZERO), comparison_age_ms_max=self._kept_ms)
-        self._budget = Budget(clock=clock, alarm=self._alarmed, ban_seconds=live.ban_seconds)
+        self._budget = Budget(clock=clock, alarm=self._alarmed, ban=ban)
         self._reads = self._session("reads")
-        self._orders = self._session("orders")
+        self._openings = self._session("openings")
+        self._reductions = self._session("reductions")
         self._events = OrderEvents(unfollowed=self._unfollowed)
         self._bybit = BybitAccount(reads=self._reads, clock=clock)
         self.venue: Venue = self._venue(market)
@@ -92,7 +120,8 @@ class LiveSide:
             on_position=self._position_moved,
             on_connected=self._connected,
             alarm=self._alarmed,
-            chance=random.Random(),  # noqa: S311 - pauses, no secret
+            connect=way.connect,
+            chance=way.chance,
         )
         self._desk = AlarmDesk()
         self._wakers: list[Callable[[], None]] = []
@@ -133,15 +162,15 @@ class LiveSide:
         """Check the account and its key; its name. Raises StartError with every fault."""
         live = self._live
         facts = await gather_start_facts(self._reads, self._clock, self._settings.symbols)
-        faults = start_faults(facts, accepted=live.accepted, clock_skew_ms_max=live.clock_skew_ms_max)
+        accepted = accepted_in(live.env, facts.key, live.accepted)
+        faults = start_faults(facts, accepted=accepted, clock_skew_ms_max=live.clock_skew_ms_max)
         if faults:
             raise StartError(f"live trading on {live.env} is refused: {' '.join(_sentence(fault) for fault in faults)}")
-        if facts.key is None or not facts.key.user_id:
+        owner = owner_of(live.env, facts.key, live.credentials.key)
+        if not owner:
             raise StartError(f"live trading on {live.env} is refused: Bybit does not tell whose API key this is.")
-        log.warning(
-            "live_trading", env=live.env, accepted=sorted(live.accepted), without_promotion=live.without_promotion
-        )
-        return f"live-{live.env}-{facts.key.user_id}"
+        log.warning("live_trading", env=live.env, accepted=sorted(accepted), without_promotion=live.without_promotion)
+        return f"live-{live.env}-{owner}"
 
     async def listen(self) -> None:
         """Open the private stream; returns at once."""
@@ -150,7 +179,8 @@ class LiveSide:
     async def close(self) -> None:
         """Give up the connections."""
         await self._stream.close()
-        await self._orders.close()
+        await self._openings.close()
+        await self._reductions.close()
         await self._reads.close()
 
     def _session(self, name: str) -> BybitSession:
@@ -161,13 +191,15 @@ class LiveSide:
             clock=self._clock,
             budget=self._budget,
             name=name,
-            run=ThreadRunner(f"bybit-{name}"),
+            run=self._way.runner(f"bybit-{name}"),
+            transport=self._way.transport,
         )
 
     def _venue(self, market: BybitMarket) -> BybitVenue:
         live = self._live
         return BybitVenue(
-            orders=self._orders,
+            openings=self._openings,
+            reductions=self._reductions,
             reads=self._reads,
             events=self._events,
             market=market,
@@ -248,11 +280,11 @@ class LiveBeside:
         return (self._watch.watch(), self._desk.watch(self._guard, self._watch.wake), self._clock_watch())
 
 
-def live_side(settings: Settings, market: BybitMarket, clock: Clock) -> LiveSide:
+def live_side(settings: Settings, market: BybitMarket, clock: Clock, ban: AddressBan) -> LiveSide:
     """The side of a gateway that trades live. Raises StartError."""
     if settings.live is None:
         raise StartError("live trading has no settings: set TRADING_MODE=live.")
-    return LiveSide(settings, settings.live, market, clock)
+    return LiveSide(settings, settings.live, market, clock, ban)
 
 
 def _sentence(text: str) -> str:

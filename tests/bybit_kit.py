@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
+from gateway.adapters.ban import AddressBan
 from gateway.adapters.clock import SystemClock
 from gateway.adapters.market_bybit import BybitMarket
 from gateway.core.model import Symbol
@@ -28,6 +29,7 @@ async def a_market(
     bar_minutes: int = 1,
     price_age_ms_max: int = 5_000,
     instruments_pause_seconds: float = 60.0,
+    ban: AddressBan | None = None,
 ) -> AsyncIterator[BybitMarket]:
     market = BybitMarket(
         source="simulated",
@@ -39,6 +41,7 @@ async def a_market(
         price_age_ms_max=price_age_ms_max,
         instruments_pause_seconds=instruments_pause_seconds,
         silence_seconds=silence_seconds,
+        ban=ban or AddressBan(clock=SystemClock()),
     )
     await market.start()
     try:

@@ -9,6 +9,7 @@ from builders import BTC, NOW_MS, a_book, an_instrument, an_order
 from bybit_exchange import KEY, SECRET, ScriptedBybit
 from fakes import FakeMarket
 
+from gateway.adapters.ban import AddressBan
 from gateway.adapters.venue_bybit.alarms import Alarm
 from gateway.adapters.venue_bybit.budget import Budget
 from gateway.adapters.venue_bybit.events import OrderEvents
@@ -40,7 +41,7 @@ def a_session(
     exchange: ScriptedBybit,
     budget: Budget,
     *,
-    name: str = "orders",
+    name: str = "openings",
     run: Runner = inline,
     credentials: Credentials = CREDENTIALS,
 ) -> BybitSession:
@@ -66,7 +67,7 @@ class Live:
     clock: Clock | None = None
     """The machine's; None for the time itself."""
     runner: Runner | None = None
-    """Of the session that sends; None to run where the loop is."""
+    """Of the sessions that send; None to run where the loop is."""
     alarms: list[Alarm] = field(default_factory=list)
     refreshed: list[bool] = field(default_factory=list)
 
@@ -82,11 +83,13 @@ class Live:
 
     def build(self) -> None:
         clock = self.clock or self.time
-        self.budget = Budget(clock=clock, alarm=self.alarms.append)
-        self.orders = a_session(clock, self.exchange, self.budget, run=self.runner or inline)
+        self.budget = Budget(clock=clock, alarm=self.alarms.append, ban=AddressBan(clock=clock))
+        self.openings = a_session(clock, self.exchange, self.budget, name="openings", run=self.runner or inline)
+        self.reductions = a_session(clock, self.exchange, self.budget, name="reductions", run=self.runner or inline)
         self.reads = a_session(clock, self.exchange, self.budget, name="reads")
         self.venue = BybitVenue(
-            orders=self.orders,
+            openings=self.openings,
+            reductions=self.reductions,
             reads=self.reads,
             events=self.events,
             market=self.market,

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from private_venue import Listener
 
+from gateway.adapters.ban import AddressBan
 from gateway.adapters.clock import SystemClock
 from gateway.adapters.venue_bybit.account import BybitAccount
 from gateway.adapters.venue_bybit.budget import Budget
@@ -83,7 +84,7 @@ async def a_desk(*, key: ApiKey | None = None, account: AccountConfig | None = N
             credentials=credentials,
             recv_window_ms=5000,
             clock=clock,
-            budget=Budget(clock=clock, alarm=listener.alarm),
+            budget=Budget(clock=clock, alarm=listener.alarm, ban=AddressBan(clock=clock)),
             name="reads",
             run=runner,
         )

@@ -13,6 +13,7 @@ from fakes import FakeClock
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.adapters.ban import AddressBan
 from gateway.adapters.clock import SystemClock
 from gateway.adapters.market_bybit import BybitMarket
 from gateway.adapters.market_bybit.local_book import LocalBook
@@ -398,5 +399,6 @@ def test_a_market_that_never_started_shows_nothing() -> None:
         clock=FakeClock(),
         bar_minutes=1,
         price_age_ms_max=1,
+        ban=AddressBan(clock=FakeClock()),
     )
     assert (market.book(BTC), market.instrument(BTC), market.bars(BTC), market.mark_price(BTC)) == (None,) * 4

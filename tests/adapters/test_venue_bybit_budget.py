@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from fakes import FakeClock
 
+from gateway.adapters.ban import AddressBan
 from gateway.adapters.venue_bybit.alarms import Alarm, AlarmKind
 from gateway.adapters.venue_bybit.breaker import PAUSE_MS, REFUSALS_MAX, WINDOW_MS
 from gateway.adapters.venue_bybit.budget import (
@@ -29,7 +30,8 @@ class Bench:
     def __init__(self) -> None:
         self.clock = FakeClock()
         self.alarms: list[Alarm] = []
-        self.budget = Budget(clock=self.clock, alarm=self.alarms.append, ban_seconds=600)
+        self.ban = AddressBan(clock=self.clock, seconds=600)
+        self.budget = Budget(clock=self.clock, alarm=self.alarms.append, ban=self.ban)
 
     def heard(self, method: str = CREATE, **changes: Any) -> None:
         values: dict[str, Any] = {"headers": {}, "answered": True, "kind": None, "text": "told"}
@@ -178,6 +180,22 @@ def test_429_holds_back_all_but_reductions_and_twice_as_long_each_time(bench: Be
     bench.heard()
     bench.heard(answered=False, kind=CodeKind.RATE)
     bench.later(BUSY_MS[0])
+    assert not bench.blocked()
+
+
+def test_an_answer_to_another_question_does_not_shorten_the_pause_after_429(bench: Bench) -> None:
+    bench.heard(answered=False, kind=CodeKind.RATE)
+    bench.later(BUSY_MS[0])
+    bench.heard(READ)
+    bench.heard(answered=False, kind=CodeKind.RATE)
+    bench.later(2 * BUSY_MS[0] - 1)
+    assert bench.blocked()
+
+
+def test_a_ban_that_market_data_has_met_holds_for_orders(bench: Bench) -> None:
+    bench.ban.begin()
+    assert bench.blocked(reduce_only=True)
+    bench.later(600_000)
     assert not bench.blocked()
 
 

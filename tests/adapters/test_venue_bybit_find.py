@@ -123,7 +123,7 @@ def test_an_order_is_found_by_its_record_whatever_its_quantity(live: Live) -> No
 
 def test_absence_is_proven_only_after_the_last_moment_at_which_it_could_arrive(live: Live) -> None:
     lose(live, taken=False)
-    signed_ms = live.orders.signed_ms("tg1")
+    signed_ms = live.openings.signed_ms("tg1")
     assert signed_ms == NOW_MS
     settle_time(live, MARGIN_MS - ANSWER_MS)
     assert live.time.now_ms() == signed_ms + MARGIN_MS

@@ -54,7 +54,7 @@ def with_locals(fault: BaseException) -> str:
 
 def everything(live: Live) -> list[str]:
     """All that the live venue is made of, as a debugger would show it."""
-    parts = (live.venue, live.orders, live.reads, live.budget, live.events)
+    parts = (live.venue, live.openings, live.reductions, live.reads, live.budget, live.events)
     return [repr(part) for part in parts] + [repr(vars(part)) for part in parts]
 
 

@@ -43,7 +43,7 @@ def post(live: Live, **more: Any) -> Reply | VenueFault:
 
     async def main() -> Reply | VenueFault:
         try:
-            return await live.orders.call("place_order", **ORDER | more)
+            return await live.openings.call("place_order", **ORDER | more)
         except VenueFault as fault:
             return fault
 
@@ -59,7 +59,7 @@ def test_an_answer_gives_its_result_and_when_it_was_signed(live: Live) -> None:
     reply = post(live)
     assert isinstance(reply, Reply)
     assert reply.result == {"orderId": "venue-vec-1", "orderLinkId": "vec-1"}
-    assert reply.signed_ms == live.time.now_ms() - 80 == live.orders.signed_ms("vec-1")
+    assert reply.signed_ms == live.time.now_ms() - 80 == live.openings.signed_ms("vec-1")
 
 
 def test_the_request_is_signed_with_the_gateways_clock_and_its_window(live: Live) -> None:
@@ -183,7 +183,7 @@ def test_a_call_whose_time_is_over_before_it_begins_is_not_sent(live: Live) -> N
     fault = post(live, within_ms=-1)
     assert isinstance(fault, NotSentError)
     assert live.exchange.seen == []
-    assert live.orders.signed_ms("vec-1") is None
+    assert live.openings.signed_ms("vec-1") is None
 
 
 def test_what_the_budget_forbids_is_not_sent(live: Live) -> None:
@@ -196,7 +196,7 @@ def test_what_the_budget_forbids_is_not_sent(live: Live) -> None:
 
 
 def test_a_closed_session_sends_nothing(live: Live) -> None:
-    live.run(live.orders.close())
+    live.run(live.openings.close())
     assert isinstance(post(live), NotSentError)
     assert live.exchange.seen == []
 
@@ -210,7 +210,7 @@ def test_a_403_of_another_kind_stops_orders_with_an_alarm(live: Live) -> None:
 
 def test_a_call_that_is_not_on_the_list_is_never_made(live: Live) -> None:
     with pytest.raises(KeyError):
-        live.run(live.orders.call("withdraw", coin="USDT"))
+        live.run(live.openings.call("withdraw", coin="USDT"))
     assert live.exchange.seen == []
 
 
@@ -222,10 +222,10 @@ def test_when_an_order_was_signed_is_remembered_while_it_can_matter(live: Live, 
     async def main() -> None:
         for link in links:
             live.time.advance(every_ms)
-            await live.orders.call("place_order", **ORDER | {"orderLinkId": link})
+            await live.openings.call("place_order", **ORDER | {"orderLinkId": link})
 
     live.run(main())
-    remembered = [link for link in links if live.orders.signed_ms(link) is not None]
+    remembered = [link for link in links if live.openings.signed_ms(link) is not None]
     assert remembered == links[-kept:]
     assert kept * every_ms >= SIGNED_KEPT_MS or kept == len(links)
 
@@ -264,7 +264,7 @@ def test_nothing_that_pybit_would_log_is_logged(live: Live, caplog: pytest.LogCa
 
 def test_pybit_is_built_in_the_one_safe_way(live: Live) -> None:
     """Each of these alone keeps it from sending twice, sleeping or printing; no two of them are taken for enough."""
-    pybit = vars(live.orders)["_http"]
+    pybit = vars(live.openings)["_http"]
     assert (pybit.force_retry, pybit.max_retries, pybit.retry_codes, pybit.ignore_codes) == (False, 1, {-999}, set())
     assert (pybit.log_requests, pybit.return_response_headers) == (False, True)
     assert (pybit.client.trust_env, pybit.client.max_redirects) == (False, 0)
@@ -272,4 +272,4 @@ def test_pybit_is_built_in_the_one_safe_way(live: Live) -> None:
 
 
 def test_a_session_shows_itself_by_its_name(live: Live) -> None:
-    assert repr(live.orders) == "<BybitSession orders>"
+    assert repr(live.openings) == "<BybitSession openings>"

@@ -11,25 +11,27 @@ from dataclasses import dataclass, field
 import pytest
 from bybit_exchange import KEY, SECRET
 
+from gateway.adapters.ban import AddressBan
 from gateway.adapters.clock import SystemClock
 from gateway.adapters.venue_bybit.budget import Budget
-from gateway.adapters.venue_bybit.runner import RunnerBusyError
 from gateway.adapters.venue_bybit.session import (
     LATE_SECONDS,
     BybitSession,
     NoAnswerError,
     NotSentError,
+    Reply,
     ThreadRunner,
     checked_endpoint,
 )
+from gateway.adapters.venue_bybit.turns import WAITING_MAX, Turns
 from gateway.core.credentials import Credentials, Secret
 
 GOOD = json.dumps({"retCode": 0, "retMsg": "OK", "result": {"list": []}}).encode()
 QUERY = {"category": "linear", "orderLinkId": "tg1"}
 
 
-def head(length: int) -> bytes:
-    return f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n".encode()
+def head(length: int, status: int = 200) -> bytes:
+    return f"HTTP/1.1 {status} OK\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n".encode()
 
 
 @dataclass
@@ -38,6 +40,8 @@ class Server:
 
     acts: list[Callable[[asyncio.StreamWriter], Awaitable[None]]] = field(default_factory=list)
     requests: list[str] = field(default_factory=list)
+    links: list[str] = field(default_factory=list)
+    """The ids of the orders that came."""
     serving: list[asyncio.Task[None]] = field(default_factory=list)
     port: int = 0
 
@@ -50,7 +54,9 @@ class Server:
                 lines = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
                 self.requests.append(lines[0])
                 length = sum(int(line.split(":")[1]) for line in lines if line.lower().startswith("content-length"))
-                await reader.readexactly(length)
+                body = await reader.readexactly(length)
+                if body:
+                    self.links.append(json.loads(body)["orderLinkId"])
                 if self.acts:
                     await self.acts.pop(0)(writer)
                 else:
@@ -69,7 +75,7 @@ def a_session(port: int, runner: ThreadRunner) -> BybitSession:
         credentials=Credentials(key=KEY, secret=Secret(SECRET)),
         recv_window_ms=5000,
         clock=clock,
-        budget=Budget(clock=clock, alarm=lambda _: None),
+        budget=Budget(clock=clock, alarm=lambda _: None, ban=AddressBan(clock=clock)),
         name="line",
         run=runner,
     )
@@ -85,6 +91,15 @@ async def a_line(server: Server) -> AsyncIterator[BybitSession]:
         finally:
             await session.close()
             await asyncio.gather(*server.serving)
+
+
+async def until_asked(server: Server) -> None:
+    while not server.requests:  # noqa: ASYNC110 - the server has no events
+        await asyncio.sleep(0.005)
+
+
+async def an_order(line: BybitSession, link: str) -> Reply:
+    return await line.call("place_order", orderLinkId=link)
 
 
 async def silent(seconds: float, writer: asyncio.StreamWriter) -> None:
@@ -221,28 +236,76 @@ async def test_closing_ends_the_thread() -> None:
     assert not any(thread.name.startswith("line") for thread in threading.enumerate())
 
 
-async def test_a_full_queue_takes_nothing_more() -> None:
-    runner, gate = ThreadRunner("full", queue_max=2), threading.Event()
-    waiting = [asyncio.ensure_future(runner(gate.wait)) for _ in range(3)]
+async def test_a_closed_session_says_that_nothing_was_sent_whoever_still_waits() -> None:
+    server = Server(acts=[lambda writer: silent(0.3, writer)])
+    async with a_line(server) as line:
+        first = asyncio.ensure_future(line.call("get_open_orders", **QUERY))
+        second = asyncio.ensure_future(line.call("get_open_orders", **QUERY))
+        await until_asked(server)
+        await line.close()
+        assert (await first).result == {"list": []}
+        for late in (second, line.call("get_open_orders", **QUERY)):
+            with pytest.raises(NotSentError, match="closed"):
+                await late
+    assert len(server.requests) == 1
+
+
+async def test_more_calls_than_may_wait_are_not_sent() -> None:
+    server = Server(acts=[lambda writer: silent(0.2, writer)])
+    async with a_line(server) as line:
+        held = asyncio.ensure_future(line.call("get_open_orders", **QUERY))
+        await until_asked(server)
+        openings = [asyncio.ensure_future(an_order(line, f"open{number}")) for number in range(WAITING_MAX + 1)]
+        told = await asyncio.gather(held, *openings, return_exceptions=True)
+    assert "too many calls" in str(told[-1])
+    assert "rate limit" in str(told[-2])
+
+
+@pytest.mark.parametrize("shut", ["banned", "limited", "busy", "key"])
+async def test_calls_that_wait_are_judged_by_what_the_call_before_them_has_learned(shut: str) -> None:
+    """A storm of openings that were all allowed when they came: after the first answer none of them goes out."""
+    answers = {
+        "banned": (403, b"403, access too frequent"),
+        "limited": (200, json.dumps({"retCode": 10006, "retMsg": "Too many visits", "result": {}}).encode()),
+        "busy": (429, b"Too many requests"),
+        "key": (401, b""),
+    }
+
+    async def refuse(writer: asyncio.StreamWriter) -> None:
+        status, body = answers[shut]
+        await asyncio.sleep(0.1)
+        writer.write(head(len(body), status) + body)
+
+    server = Server(acts=[refuse])
+    async with a_line(server) as line:
+        storm = [asyncio.ensure_future(an_order(line, f"open{number}")) for number in range(7)]
+        told = await asyncio.gather(*storm, return_exceptions=True)
+    assert server.links == ["open0"]
+    assert all(type(each) is NotSentError for each in told[1:])
+
+
+async def test_a_caller_that_goes_away_while_it_waits_costs_nobody_his_turn() -> None:
+    server = Server(acts=[lambda writer: silent(0.2, writer)])
+    async with a_line(server) as line:
+        calls = [asyncio.ensure_future(an_order(line, f"open{number}")) for number in range(4)]
+        await until_asked(server)
+        calls[1].cancel()
+        calls[2].cancel()
+        told = await asyncio.gather(*calls, return_exceptions=True)
+    assert [type(each) for each in told] == [Reply, asyncio.CancelledError, asyncio.CancelledError, Reply]
+    assert server.links == ["open0", "open3"]
+
+
+async def test_a_turn_that_comes_as_its_caller_goes_away_is_given_on() -> None:
+    turns = Turns()
+    await turns.take()
+    waiting = [asyncio.ensure_future(turns.take()) for _ in range(3)]
     await asyncio.sleep(0)
-    with pytest.raises(RunnerBusyError):
-        await runner(gate.wait)
-    gate.set()
-    assert await asyncio.gather(*waiting) == [True] * 3
-    await runner.close()
-
-
-async def test_a_full_queue_means_not_sent() -> None:
-    gate = threading.Event()
-    runner = ThreadRunner("busy", queue_max=0)
-    server = Server()
-    async with a_line(server):
-        session = a_session(server.port, runner)
-        holding = asyncio.ensure_future(runner(gate.wait))
-        await asyncio.sleep(0)
-        with pytest.raises(NotSentError, match="too many calls"):
-            await session.call("place_order", orderLinkId="tg1")
-        gate.set()
-        await holding
-        await session.close()
-    assert server.requests == []
+    waiting[0].cancel()
+    turns.give()
+    waiting[1].cancel()
+    await asyncio.gather(*waiting[:2], return_exceptions=True)
+    async with asyncio.timeout(1):
+        await waiting[2]
+    turns.give()
+    await turns.take()

@@ -26,6 +26,7 @@ import aiohttp
 import structlog
 
 from gateway.adapters.backoff import BACKOFF_SECONDS, Backoff
+from gateway.adapters.ban import AddressBan
 from gateway.adapters.market_bybit.bars import BARS_MAX, KeptBars
 from gateway.adapters.market_bybit.local_book import LocalBook
 from gateway.adapters.market_bybit.mark_price import MarkPrice
@@ -72,6 +73,7 @@ class BybitMarket:
         clock: Clock,
         bar_minutes: int,
         price_age_ms_max: int,
+        ban: AddressBan,
         silence_seconds: float = SILENCE_SECONDS,
         instruments_pause_seconds: float = INSTRUMENTS_PAUSE_SECONDS,
     ) -> None:
@@ -80,6 +82,7 @@ class BybitMarket:
         self._ws_url = ws_url
         self._clock = clock
         self._price_age_ms_max = price_age_ms_max
+        self._ban = ban
         self._silence_seconds = silence_seconds
         self._symbols = tuple(symbols)
         self._books = {symbol: LocalBook() for symbol in symbols}
@@ -171,7 +174,7 @@ class BybitMarket:
 
     async def _follow_instruments(self, healthy: Callable[[], None]) -> None:
         self._instruments_wanted.clear()
-        async with PublicRest(self._rest_url) as rest:
+        async with PublicRest(self._rest_url, self._ban) as rest:
             for symbol in self._symbols:
                 instrument = parse_instrument(symbol, await rest.get("instruments-info", {"symbol": symbol}))
                 if instrument is None:
@@ -185,7 +188,7 @@ class BybitMarket:
 
     async def _follow_bars(self, healthy: Callable[[], None]) -> None:
         """The bars of every symbol, then each new one shortly after it has closed."""
-        async with PublicRest(self._rest_url) as rest:
+        async with PublicRest(self._rest_url, self._ban) as rest:
             asked = self._symbols
             while True:
                 self._bars_wanted.clear()

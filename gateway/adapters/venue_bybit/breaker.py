@@ -5,7 +5,7 @@ PAUSE_MS. Then one is let through: if it is not refused the breaker closes, if i
 reduce a position are neither held back nor counted.
 """
 
-from gateway.adapters.venue_bybit.pause import Pause
+from gateway.adapters.pause import Pause
 
 REFUSALS_MAX = 5
 """More than chance makes, fewer than a broken caller could send within a second."""

@@ -1,8 +1,9 @@
 """How many calls Bybit still takes, kept from its own headers, and when none may be made at all.
 
-1. HTTP 403 for too many requests: no HTTP to Bybit for the length of the ban, nor for orders that reduce.
+1. HTTP 403 for too many requests: no HTTP to Bybit for the length of the ban, nor for orders that reduce. The ban is
+   the address's: market data keeps to it as well, and may have met it first.
 2. A key that is not accepted (a code, HTTP 401, or any other 403): no order until the process is restarted.
-3. HTTP 429: nothing but orders that reduce, for a pause that doubles until Bybit answers again.
+3. HTTP 429: nothing but orders that reduce, for a pause that doubles until Bybit answers a call of that kind again.
 4. Code 10006: no call of that kind until its reset.
 5. Each kind of call keeps to its rolling second, and all of them together to the limit of the address. Of both, a
    part is kept for orders that reduce a position.
@@ -14,10 +15,11 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from gateway.adapters.ban import AddressBan
+from gateway.adapters.pause import Pause
 from gateway.adapters.venue_bybit.alarms import Alarm, AlarmKind
 from gateway.adapters.venue_bybit.breaker import Breaker
 from gateway.adapters.venue_bybit.codes import CodeKind
-from gateway.adapters.venue_bybit.pause import Pause
 from gateway.core.venue import VenueBlock
 from gateway.ports import Clock
 
@@ -71,15 +73,16 @@ class Heard:
 class Budget:
     """The budget of one account and address; all sessions of a process share it, in one thread."""
 
-    def __init__(self, *, clock: Clock, alarm: Callable[[Alarm], None], ban_seconds: int = 600) -> None:
+    def __init__(self, *, clock: Clock, alarm: Callable[[Alarm], None], ban: AddressBan) -> None:
         self._clock = clock
         self._alarm = alarm
-        self._ban_ms = ban_seconds * 1000
+        self._ban = ban
         self._windows = {method: _Window(limit, SPAN_MS) for method, limit in LIMITS.items()}
         self._address = _Window(ADDRESS_CALLS_MAX, ADDRESS_SPAN_MS)
-        self._ban = Pause()
         self._busy = Pause()
         self._busy_ms = BUSY_MS[0]
+        self._busy_method = ""
+        """What was last answered by 429."""
         self._stopped = ""
         self._breaker = Breaker()
 
@@ -113,11 +116,11 @@ class Budget:
         """Learn from what came back of a call."""
         now_ms = self._clock.now_ms()
         self._windows[method].learn(heard, now_ms)
-        if heard.answered:
+        if heard.answered and method == self._busy_method:
             self._busy_ms = BUSY_MS[0]
         match heard.kind:
             case CodeKind.BANNED:
-                self._shut_out(now_ms)
+                self._shut_out()
             case CodeKind.AUTH:
                 self._stop(heard.text)
             case CodeKind.CLOCK:
@@ -125,6 +128,7 @@ class Budget:
             case CodeKind.RATE if not heard.answered:
                 self._busy.begin(now_ms, self._busy_ms)
                 self._busy_ms = min(2 * self._busy_ms, BUSY_MS[1])
+                self._busy_method = method
             case _:
                 pass
 
@@ -140,7 +144,7 @@ class Budget:
 
     def _call_block(self, method: str, now_ms: int, *, reducing: bool = False) -> VenueBlock | None:
         window = self._windows[method]
-        ban_ms, busy_ms = self._ban.left_ms(now_ms), self._busy.left_ms(now_ms)
+        ban_ms, busy_ms = self._ban.left_ms(), self._busy.left_ms(now_ms)
         if ban_ms:
             return _block("Bybit has shut out this address for too many requests", ban_ms)
         if busy_ms and not reducing:
@@ -153,10 +157,9 @@ class Budget:
             return _block("Bybit's rate limit is used up", SPAN_MS)
         return None
 
-    def _shut_out(self, now_ms: int) -> None:
-        if not self._ban.left_ms(now_ms):
+    def _shut_out(self) -> None:
+        if self._ban.begin():
             self._alarm(Alarm(kind=AlarmKind.BANNED, text="Bybit has shut out this address for too many requests"))
-        self._ban.begin(now_ms, self._ban_ms)
 
     def _stop(self, text: str) -> None:
         if self._stopped:

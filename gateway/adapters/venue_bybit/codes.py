@@ -7,6 +7,8 @@ different things. A code that is not in the table is UNKNOWN: never taken for a 
 from collections.abc import Mapping
 from enum import StrEnum
 
+from gateway.adapters.ban import tells_of_ban
+
 
 class CodeKind(StrEnum):
     """What a code says of the request that it answers."""
@@ -78,9 +80,6 @@ STALE_FILTERS = frozenset(
 )
 """Refusals of size, value or precision: the filters that the order was checked against may be old."""
 
-_BAN_WORDS = "too frequent"
-"""What a 403 for too many requests says ("access too frequent"); any other 403 is policy, which no waiting mends."""
-
 
 def kind_of(code: int) -> CodeKind:
     """The meaning of a retCode other than 0; UNKNOWN for a code that the table does not have."""
@@ -98,7 +97,7 @@ def kind_of_status(status: int, text: str) -> CodeKind:
         case 401:
             return CodeKind.AUTH
         case 403:
-            return CodeKind.BANNED if _BAN_WORDS in text.lower() else CodeKind.AUTH
+            return CodeKind.BANNED if tells_of_ban(text) else CodeKind.AUTH
         case 429:
             return CodeKind.RATE
         case _:

@@ -4,6 +4,8 @@ pybit by itself repeats requests, sleeps, follows redirects into false answers, 
 into its exceptions. So it is built in one way only, for the one version that this was read for, and none of its
 exceptions leaves this file: they become values first, and a new error is raised where the old one is gone.
 
+A call waits for its turn, and is judged by the budget when that comes: what the call before it has learned counts.
+
 A call has a time limit of its own. When that passes before the thread came to it, it is never made. When it passes
 later, what became of the request is not known; an answer that comes shortly after still teaches the budget, and then
 the connection is cut so that the thread is free again.
@@ -26,10 +28,11 @@ from pybit.unified_trading import HTTP
 from requests.adapters import BaseAdapter
 
 from gateway.adapters.venue_bybit.budget import CREATE, Budget, Heard
-from gateway.adapters.venue_bybit.codes import CodeKind, kind_of, kind_of_status
+from gateway.adapters.venue_bybit.codes import NOT_DONE, CodeKind, kind_of, kind_of_status
 from gateway.adapters.venue_bybit.endpoint import Endpoint, checked_endpoint
 from gateway.adapters.venue_bybit.faults import NoAnswerError, NotSentError, Refusal, VenueFault, scrubbed
-from gateway.adapters.venue_bybit.runner import Runner, RunnerBusyError, ThreadRunner
+from gateway.adapters.venue_bybit.runner import Runner, ThreadRunner
+from gateway.adapters.venue_bybit.turns import TooManyWaitError, Turns
 from gateway.core.credentials import Credentials
 from gateway.core.model import OrderLinkId
 from gateway.ports import Clock, StartError
@@ -63,18 +66,7 @@ SIGNED_KEPT_MS = 3_600_000
 """When an order was signed is remembered at least so long: far beyond the moment at which its absence is proven.
 At ten orders a second that is 36,000 orders; when there are fewer than SIGNED_MAX, they are kept for longer."""
 
-_LOST = (
-    requests.RequestException,
-    urllib3.exceptions.HTTPError,
-    OSError,
-    # What pybit's own reading of an answer raises when it has another shape than Bybit's.
-    ValueError,
-    TypeError,
-    LookupError,
-    AttributeError,
-    RecursionError,
-)
-"""All of these mean one thing: there is no answer that says what was done."""
+_TOO_LATE = "its time was over before its turn came"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,6 +177,7 @@ class BybitSession:
         self._name = name
         self._clock = clock
         self._run = run
+        self._turns = Turns()
         self._credentials = credentials
         self._http = _client(endpoint, credentials, recv_window_ms, transport)
         self._http.client.hooks["response"].append(self._take_body)
@@ -206,29 +199,23 @@ class BybitSession:
         Raises Refusal for a retCode other than 0, NotSentError when nothing was sent, NoAnswerError when what became of
         the request is not known; nothing of pybit's own. Raises KeyError for a call that is not on the budget's list.
         """
-        block = self.budget.take(method, reducing=params.get("reduceOnly") is True)
-        if block:
-            raise NotSentError(block.what)
-        attempt = _Attempt(deadline_ms=self._clock.now_ms() + within_ms)
-        calling = asyncio.ensure_future(self._run(lambda: self._make(attempt, method, params)))
-        calling.add_done_callback(lambda done: self._learn(method, done))
+        deadline = asyncio.get_running_loop().time() + within_ms / 1000
+        await self._turn(deadline)
+        try:
+            attempt, calling = self._begun(method, params, deadline)
+        except BaseException:
+            self._turns.give()
+            raise
         begun = True
         try:
-            await asyncio.wait({calling}, timeout=within_ms / 1000)
+            await asyncio.wait({calling}, timeout=deadline - asyncio.get_running_loop().time())
         finally:
             if not calling.done():
                 begun = attempt.give_up()
                 asyncio.get_running_loop().call_later(LATE_SECONDS, attempt.cut)
         if not calling.done():
-            raise (
-                NoAnswerError(f"no answer within {within_ms} ms")
-                if begun
-                else NotSentError("its time was over before its turn came")
-            )
-        try:
-            outcome = calling.result().outcome
-        except RunnerBusyError:
-            raise NotSentError("too many calls are waiting") from None
+            raise NoAnswerError(f"no answer within {within_ms} ms") if begun else NotSentError(_TOO_LATE)
+        outcome = calling.result().outcome
         if isinstance(outcome, VenueFault):
             raise outcome
         return outcome
@@ -240,19 +227,56 @@ class BybitSession:
             await self._run.close()
         self._http.client.close()
 
-    def _learn(self, method: str, calling: "asyncio.Future[_Told]") -> None:
-        """Give the budget what came back, also when it came too late for the caller."""
-        if calling.cancelled() or calling.exception() is not None:
-            return
-        heard = calling.result().heard
-        if heard is not None:
-            self.budget.heard(method, heard)
+    async def _turn(self, deadline: float) -> None:
+        """Wait for the thread. Raises NotSentError when there is none to be had in time."""
+        try:
+            async with asyncio.timeout_at(deadline):
+                await self._turns.take()
+        except TimeoutError:
+            raise NotSentError(_TOO_LATE) from None
+        except TooManyWaitError:
+            raise NotSentError("too many calls are waiting") from None
+
+    def _begun(
+        self, method: str, params: Mapping[str, object], deadline: float
+    ) -> "tuple[_Attempt, asyncio.Future[_Told]]":
+        """The call on its way to the thread; it gives the turn on when it ends. Raises NotSentError, KeyError."""
+        if self._closed:
+            raise NotSentError("the session is closed")
+        reducing = params.get("reduceOnly") is True
+        block = self.budget.take(method, reducing=reducing)
+        if block:
+            raise NotSentError(block.what)
+        left_ms = (deadline - asyncio.get_running_loop().time()) * 1000
+        attempt = _Attempt(deadline_ms=self._clock.now_ms() + int(left_ms))
+        calling = asyncio.ensure_future(self._run(lambda: self._make(attempt, method, params)))
+        calling.add_done_callback(lambda done: self._learn(method, done, reducing=reducing))
+        return attempt, calling
+
+    def _learn(self, method: str, calling: "asyncio.Future[_Told]", *, reducing: bool) -> None:
+        """Give the budget what came back, also when it came too late for the caller; then give the turn on."""
+        try:
+            if not calling.cancelled() and calling.exception() is None:
+                told = calling.result()
+                if told.heard is not None:
+                    self.budget.heard(method, told.heard)
+                if method == CREATE:
+                    self._count(told.outcome, reducing=reducing)
+        finally:
+            self._turns.give()
+
+    def _count(self, outcome: Reply | VenueFault, *, reducing: bool) -> None:
+        """Tell the breaker of an order, before the next one has its turn."""
+        if isinstance(outcome, Reply):
+            self.budget.passed(reduce_only=reducing)
+        elif isinstance(outcome, Refusal) and outcome.kind in NOT_DONE:
+            self.budget.refused(outcome.code, reduce_only=reducing)
 
     def _make(self, attempt: _Attempt, method: str, params: Mapping[str, object]) -> _Told:
         """On the session's thread: make the call, and put its end into a value."""
         now_ms = self._clock.now_ms()
         if self._closed or not attempt.begin(now_ms):
-            return _Told(outcome=NotSentError("its time was over before its turn came"), heard=None)
+            return _Told(outcome=NotSentError(_TOO_LATE), heard=None)
         if method == CREATE:
             self._remember(OrderLinkId(str(params["orderLinkId"])), now_ms)
         self._attempt, self._status_text = attempt, ""
@@ -266,7 +290,7 @@ class BybitSession:
             return self._refused(fault.status_code, fault.message, fault.resp_headers or {})
         except FailedRequestError as fault:
             return self._failed(fault.status_code, fault.resp_headers)
-        except _LOST as fault:
+        except Exception as fault:  # noqa: BLE001 - whatever it is, the request may have been sent: there is no answer
             return _lost(f"no answer: {type(fault).__name__}")
         finally:
             self._attempt = None

@@ -1,13 +1,14 @@
 """The live venue: sends an order to Bybit once, and says what became of it only when that is proven.
 
 1. Not sent at all (no filters, too small, no budget, shut out, no time left): said so, with evidence UNSENT.
-2. A retCode that says "not done" is the end: REJECTED. Everything else that is not an answer to this very order, with
-   its id, is ambiguous: the order may exist.
+2. A retCode that says "not done" is the end: REJECTED, unless the stream has told of the order already. Everything else
+   that is not an answer to this very order, with its id, is ambiguous: the order may exist.
 3. An answer only says that Bybit has taken the order. What became of it is told by the private stream, else by asking:
    the order has ended, and its executions add up to what it says was filled.
 4. What is not proven when the time is over is UNKNOWN, and stays so until `find` proves an end, or that the order was
    never taken (absence.py). Until then this venue does not send it again.
 5. An order under the id that is not the one that was sent is an alarm, and UNKNOWN.
+6. Orders that reduce a position have a session of their own: none waits behind an opening whose answer does not come.
 """
 
 import asyncio
@@ -19,13 +20,13 @@ from decimal import Decimal
 
 import structlog
 
+from gateway.adapters.pause import Pause
 from gateway.adapters.venue_bybit.absence import Absence
 from gateway.adapters.venue_bybit.alarms import Alarm, AlarmKind
 from gateway.adapters.venue_bybit.budget import CREATE
 from gateway.adapters.venue_bybit.codes import NOT_DONE, STALE_FILTERS, CodeKind
 from gateway.adapters.venue_bybit.events import OrderEvents
 from gateway.adapters.venue_bybit.ladder import CATEGORY, Ladder
-from gateway.adapters.venue_bybit.pause import Pause
 from gateway.adapters.venue_bybit.session import BybitSession, NotSentError, Refusal, Reply, VenueFault
 from gateway.adapters.venue_bybit.trail import Trail
 from gateway.core.model import Evidence, Order, OrderLinkId, OrderRecord, OrderState, Outcome, Side, Symbol
@@ -77,7 +78,8 @@ class BybitVenue:
     def __init__(
         self,
         *,
-        orders: BybitSession,
+        openings: BybitSession,
+        reductions: BybitSession,
         reads: BybitSession,
         events: OrderEvents,
         market: MarketData,
@@ -93,7 +95,8 @@ class BybitVenue:
         least, most = TOLERANCE_PCT
         if not least <= slippage_tolerance_pct <= most or slippage_tolerance_pct % least:
             raise StartError(f"SLIPPAGE_TOLERANCE_PCT must lie between {least} and {most}, in steps of {least}.")
-        self._orders = orders
+        self._openings = openings
+        self._reductions = reductions
         self._ladder = Ladder(reads)
         self._events = events
         self._market = market
@@ -104,7 +107,7 @@ class BybitVenue:
         self._refresh_instruments = refresh_instruments
         self._absence = Absence(
             clock=clock,
-            signed_ms=orders.signed_ms,
+            signed_ms=self._signed_ms,
             margin_ms=recv_window_ms + clock_skew_ms_max + lag_ms_max,
         )
         self._symbols_shut: dict[Symbol, Pause] = {}
@@ -112,7 +115,7 @@ class BybitVenue:
 
     def block(self, *, reduce_only: bool) -> VenueBlock | None:
         """Why no such order can be sent at this moment; None when it can."""
-        return self._orders.budget.block(reduce_only=reduce_only)
+        return self._openings.budget.block(reduce_only=reduce_only)
 
     async def submit(self, approved: Approved) -> Outcome:
         """Send once, and say what is proven of it within the time for an answer; never raises for the venue."""
@@ -187,16 +190,24 @@ class BybitVenue:
             "slippageTolerance": format(self._tolerance_pct.quantize(TOLERANCE_PCT[0]), "f"),
         }
 
+    def _session(self, sendable: _Sendable) -> BybitSession:
+        return self._reductions if sendable.reduce_only else self._openings
+
+    def _signed_ms(self, order_link_id: OrderLinkId) -> int | None:
+        told = (session.signed_ms(order_link_id) for session in (self._openings, self._reductions))
+        return max((signed_ms for signed_ms in told if signed_ms is not None), default=None)
+
     async def _send(self, sendable: _Sendable, trail: Trail, deadline: float) -> Outcome:
         within_ms = int(self._answer_seconds * 1000 * REPLY_SHARE)
         try:
             with self._absence.sending(sendable.link):
-                reply = await self._orders.call(CREATE, within_ms=within_ms, **self._body(sendable))
+                reply = await self._session(sendable).call(CREATE, within_ms=within_ms, **self._body(sendable))
         except NotSentError as fault:
             self._absence.settle(sendable.link)
             return _unsent(OrderState.EXPIRED, fault.text)
         except Refusal as refusal:
-            if refusal.kind in NOT_DONE:
+            # Something on the way may have sent the request twice: what the stream told of the order is stronger.
+            if refusal.kind in NOT_DONE and not trail.exists:
                 return self._rejected(sendable, refusal)
             log.warning("order_answer_ambiguous", link=sendable.link, detail=refusal.text)
         except VenueFault as fault:
@@ -210,13 +221,11 @@ class BybitVenue:
         order_id = reply.result.get("orderId")
         if isinstance(order_id, str) and order_id and reply.result.get("orderLinkId") == sendable.link:
             trail.acked_id = order_id
-            self._orders.budget.passed(reduce_only=sendable.reduce_only)
         else:
             log.warning("order_answer_names_no_order", link=sendable.link)
 
     def _rejected(self, sendable: _Sendable, refusal: Refusal) -> Outcome:
         """Bybit has said that it did not take the order."""
-        self._orders.budget.refused(refusal.code, reduce_only=sendable.reduce_only)
         if refusal.code in STALE_FILTERS and self._refresh_instruments:
             self._refresh_instruments()
         if refusal.kind is CodeKind.HALT_SYMBOL:
