@@ -47,6 +47,7 @@ class World:
         watcher: Watcher | None = None,
         **settings: str,
     ) -> None:
+        self._logging = structlog.get_config()
         structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
         self.time = VirtualTime(START_MS)
         self.loop = VirtualLoop(self.time)
@@ -127,6 +128,7 @@ class World:
         self.relay.close()
         self.loop.run_until_complete(self.loop.shutdown_asyncgens())
         self.loop.close()
+        structlog.configure(**self._logging)
 
     async def _supervise(self) -> None:
         """One gateway after the other, for ever."""
