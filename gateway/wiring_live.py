@@ -7,10 +7,12 @@ compared before the gateway serves; orders wait for a comparison without a diffe
 import asyncio
 import random
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final
 
 import structlog
+from requests.adapters import BaseAdapter
 
 from gateway.account import Account
 from gateway.account_watch import AccountWatch
@@ -22,9 +24,10 @@ from gateway.adapters.venue_bybit.budget import Budget
 from gateway.adapters.venue_bybit.checks import accepted_in, gather_start_facts, owner_of, start_faults
 from gateway.adapters.venue_bybit.endpoint import checked_endpoint
 from gateway.adapters.venue_bybit.events import OrderEvents
-from gateway.adapters.venue_bybit.runner import ThreadRunner
+from gateway.adapters.venue_bybit.runner import Runner, ThreadRunner
 from gateway.adapters.venue_bybit.session import BybitSession
 from gateway.adapters.venue_bybit.skew import measure_skew
+from gateway.adapters.venue_bybit.socket import Connect, open_socket
 from gateway.adapters.venue_bybit.stream import PrivateStream
 from gateway.adapters.venue_bybit.venue import BybitVenue
 from gateway.alarm_desk import AlarmDesk, Answer
@@ -63,14 +66,35 @@ ANSWERS: Final[Mapping[AlarmKind, tuple[Answer, str]]] = {
 log = structlog.get_logger()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Way:
+    """How Bybit is reached: over the network, unless an exchange within this process stands in for it."""
+
+    runner: Callable[[str], Runner] = ThreadRunner
+    """Where the blocking calls of a session of that name run."""
+    transport: BaseAdapter | None = None
+    """What requests are sent through; None for sockets."""
+    connect: Connect = open_socket
+    chance: random.Random = field(default_factory=random.Random)
+    """What the pauses between connections are drawn from."""
+
+
 class LiveSide:
     """Live trading on one Bybit account."""
 
     reconcile_seconds = RECONCILE_SECONDS
 
     def __init__(
-        self, settings: Settings, live: LiveSettings, market: BybitMarket, clock: Clock, ban: AddressBan
+        self,
+        settings: Settings,
+        live: LiveSettings,
+        market: BybitMarket,
+        clock: Clock,
+        ban: AddressBan,
+        *,
+        way: Way = Way(),
     ) -> None:
+        self._way = way
         self._settings = settings
         self._live = live
         self._clock = clock
@@ -96,7 +120,8 @@ class LiveSide:
             on_position=self._position_moved,
             on_connected=self._connected,
             alarm=self._alarmed,
-            chance=random.Random(),  # noqa: S311 - pauses, no secret
+            connect=way.connect,
+            chance=way.chance,
         )
         self._desk = AlarmDesk()
         self._wakers: list[Callable[[], None]] = []
@@ -166,7 +191,8 @@ class LiveSide:
             clock=self._clock,
             budget=self._budget,
             name=name,
-            run=ThreadRunner(f"bybit-{name}"),
+            run=self._way.runner(f"bybit-{name}"),
+            transport=self._way.transport,
         )
 
     def _venue(self, market: BybitMarket) -> BybitVenue:
