@@ -101,7 +101,7 @@ class LiveSide:
         self._kept_ms = COMPARISONS_KEPT * live.reconcile_seconds * 1000
         self._endpoint = checked_endpoint(live.env, live.rest_url, live.private_ws_url)
         self.account = Account(f"live-{live.env}", Ledger(start_usd=ZERO), comparison_age_ms_max=self._kept_ms)
-        self._budget = Budget(clock=clock, alarm=self._alarmed, ban=ban)
+        self._budget = Budget(clock=clock, alarm=self._alarmed, ban=ban, halted=self._is_halted)
         self._reads = self._session("reads")
         self._openings = self._session("openings")
         self._reductions = self._session("reductions")
@@ -124,12 +124,13 @@ class LiveSide:
             chance=way.chance,
         )
         self._desk = AlarmDesk()
+        self._guard: RiskGuard | None = None
         self._wakers: list[Callable[[], None]] = []
         """Who looks again when something was heard that nobody waits for."""
 
     def attach(self, core: Core) -> Beside:
         """The comparison of the account, and what else runs beside the order path."""
-        live = self._live
+        live, self._guard = self._live, core.guard
         watch = AccountWatch(
             account=self.account,
             guard=core.guard,
@@ -212,6 +213,9 @@ class LiveSide:
             slippage_tolerance_pct=live.slippage_tolerance_pct,
             refresh_instruments=market.refresh_instruments,
         )
+
+    def _is_halted(self) -> bool:
+        return self._guard is not None and self._guard.is_halted
 
     def _alarmed(self, alarm: Alarm) -> None:
         answer, reason = ANSWERS[alarm.kind]

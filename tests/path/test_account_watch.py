@@ -201,6 +201,8 @@ async def test_a_difference_that_stands_is_journaled_once_and_again_after_a_resu
     await world.guard.resume("ada", "seen")
     for _ in range(2):
         await world.account_watch.run()
+        later(world, 10)
+        holds(world, positions=(a_position("0.5"),))
     assert [state for state, _, _ in changes(world)] == [RiskState.REDUCING, RiskState.ACTIVE, RiskState.REDUCING]
 
 
