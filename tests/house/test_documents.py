@@ -20,7 +20,8 @@ NOT_SETTINGS = {
     "ORT_DISABLE_TELEMETRY",
     "YYYYMMDD_HHMMSS",  # the form of a version
     "COMPOSE_FILE",  # compose's own
-    "TABLE",
+    "GENERAL",
+    "LIVE",
     "SETTINGS",
     "NOT_SERVING",
     "SERVING",
