@@ -24,7 +24,7 @@ from gateway.core.model import Order, OrderKey, OrderState, Side, Symbol
 from simulator.api.limits import LimitConfig
 from simulator.outages import Part
 
-SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT", "XRPUSDT", "DOGEUSDT")
+SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT")
 TICK_MS = 50
 LIMITS = LimitConfig(
     per_second={path: 200 for path in (CREATE, "/v5/order/realtime", "/v5/order/history", "/v5/execution/list")},
