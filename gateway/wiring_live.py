@@ -21,7 +21,7 @@ from gateway.adapters.market_bybit import BybitMarket
 from gateway.adapters.venue_bybit.account import BybitAccount
 from gateway.adapters.venue_bybit.alarms import Alarm, AlarmKind
 from gateway.adapters.venue_bybit.budget import Budget
-from gateway.adapters.venue_bybit.checks import gather_start_facts, start_faults
+from gateway.adapters.venue_bybit.checks import accepted_in, gather_start_facts, owner_of, start_faults
 from gateway.adapters.venue_bybit.endpoint import checked_endpoint
 from gateway.adapters.venue_bybit.events import OrderEvents
 from gateway.adapters.venue_bybit.runner import Runner, ThreadRunner
@@ -163,15 +163,15 @@ class LiveSide:
         """Check the account and its key; its name. Raises StartError with every fault."""
         live = self._live
         facts = await gather_start_facts(self._reads, self._clock, self._settings.symbols)
-        faults = start_faults(facts, accepted=live.accepted, clock_skew_ms_max=live.clock_skew_ms_max)
+        accepted = accepted_in(live.env, facts.key, live.accepted)
+        faults = start_faults(facts, accepted=accepted, clock_skew_ms_max=live.clock_skew_ms_max)
         if faults:
             raise StartError(f"live trading on {live.env} is refused: {' '.join(_sentence(fault) for fault in faults)}")
-        if facts.key is None or not facts.key.user_id:
+        owner = owner_of(live.env, facts.key, live.credentials.key)
+        if not owner:
             raise StartError(f"live trading on {live.env} is refused: Bybit does not tell whose API key this is.")
-        log.warning(
-            "live_trading", env=live.env, accepted=sorted(live.accepted), without_promotion=live.without_promotion
-        )
-        return f"live-{live.env}-{facts.key.user_id}"
+        log.warning("live_trading", env=live.env, accepted=sorted(accepted), without_promotion=live.without_promotion)
+        return f"live-{live.env}-{owner}"
 
     async def listen(self) -> None:
         """Open the private stream; returns at once."""

@@ -183,6 +183,22 @@ def test_429_holds_back_all_but_reductions_and_twice_as_long_each_time(bench: Be
     assert not bench.blocked()
 
 
+def test_an_answer_to_another_question_does_not_shorten_the_pause_after_429(bench: Bench) -> None:
+    bench.heard(answered=False, kind=CodeKind.RATE)
+    bench.later(BUSY_MS[0])
+    bench.heard(READ)
+    bench.heard(answered=False, kind=CodeKind.RATE)
+    bench.later(2 * BUSY_MS[0] - 1)
+    assert bench.blocked()
+
+
+def test_a_ban_that_market_data_has_met_holds_for_orders(bench: Bench) -> None:
+    bench.ban.begin()
+    assert bench.blocked(reduce_only=True)
+    bench.later(600_000)
+    assert not bench.blocked()
+
+
 def test_the_pause_after_429_is_bounded(bench: Bench) -> None:
     for _ in range(20):
         bench.heard(answered=False, kind=CodeKind.RATE)

@@ -238,6 +238,14 @@ def test_a_definite_refusal_is_the_end_of_the_order(live: Live, code: int, alarm
     assert [seen.path for seen in live.exchange.seen] == [CREATE]
 
 
+@pytest.mark.parametrize("code", [110007, 10001, 10002])
+def test_a_refusal_of_an_order_that_the_stream_has_told_of_is_no_end(live: Live, code: int) -> None:
+    """Something on the way has sent the request twice: the first was taken, and the answer is the second's."""
+    live.exchange.next(CREATE, Act(code=code, delay_ms=100))
+    live.time.call_at(NOW_MS + 1, lambda: live.stream("tg1", 20))
+    assert submit(live) == filled(Evidence.STREAM)
+
+
 def test_after_a_refused_key_nothing_is_sent_any_more(live: Live) -> None:
     live.exchange.next(CREATE, Act(taken=False, code=10003, message="API key is invalid."))
     submit(live)

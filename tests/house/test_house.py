@@ -174,6 +174,7 @@ def test_only_the_boundaries_catch_everything():
         "gateway/rpc/errors.py",
         "inference/rpc/errors.py",
         "gateway/adapters/venue_bybit/dispatch.py",
+        "gateway/adapters/venue_bybit/session.py",
         "gateway/adapters/venue_bybit/stream.py",
     }
 

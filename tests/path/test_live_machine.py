@@ -1,6 +1,6 @@
 """Whatever happens, and in whatever order: the promises of live trading hold. The whole gateway on the whole exchange.
 
-`pytest tests/path/test_live_machine.py --hypothesis-profile=long` is the long form; CONTRIBUTING.md says more.
+`pytest tests/path/test_live_machine.py --hypothesis-profile=long --timeout=0` is the long form.
 """
 
 from collections import Counter
@@ -243,8 +243,6 @@ class LiveTrading(RuleBasedStateMachine):
                 assert answer.record == record
 
 
-settings.register_profile("long", max_examples=2_000, stateful_step_count=40)
+QUICK = {} if settings.get_current_profile_name() == "long" else {"max_examples": 60, "stateful_step_count": 30}
 TestLiveTrading = LiveTrading.TestCase
-TestLiveTrading.settings = settings(
-    max_examples=60, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
-)
+TestLiveTrading.settings = settings(**QUICK, deadline=None, suppress_health_check=list(HealthCheck))

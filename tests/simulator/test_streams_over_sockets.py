@@ -20,6 +20,22 @@ from simulator.sockets import OPENS_SECONDS, Sockets
 __all__ = ["server"]
 
 
+async def test_a_client_that_is_gone_before_it_is_let_in_or_has_its_answer_disturbs_nobody(
+    server: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    server.fault(Kind.SLOW_BODY, path="/v5/market/time", ms=20)
+    upgrade = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+    for path, headers in (("/v5/private", upgrade), ("/v5/public/linear", upgrade), ("/v5/market/time", "")):
+        _, writer = await asyncio.open_connection("127.0.0.1", server.serving.port)
+        writer.write(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n{headers}\r\n".encode())
+        writer.close()
+        await writer.wait_closed()
+    await asyncio.sleep(0.1)
+    assert caplog.text == ""
+    async with server.connect() as socket:
+        await log_in(server, socket, "order")
+
+
 async def test_an_order_over_rest_and_its_pushes_tell_the_same(server: Server) -> None:
     async with server.connect() as socket:
         await log_in(server, socket, "order", "execution", "position", "wallet")
@@ -106,6 +122,7 @@ class Echo:
         self.outbox = Outbox()
         self.faults = Faults()
         self.gate = FrameGate(self.faults, self.outbox, "/v5/private")
+        self.faults.watch(self.gate.look)
         self.gone = False
 
     def receive(self, text: str) -> list[str]:
@@ -165,6 +182,19 @@ async def test_a_half_open_socket_is_silent_both_ways_and_let_go_once_its_client
         assert not echoes[0].gone
         await socket.close()
         await until(lambda: echoes[0].gone)
+
+
+async def test_what_is_said_in_one_breath_is_heard_in_its_order_and_only_after_its_way() -> None:
+    async with (
+        echoing(Sockets(way_seconds=0.1)) as (url, _),
+        aiohttp.ClientSession() as session,
+        session.ws_connect(url) as socket,
+    ):
+        for number in range(50):
+            await socket.send_str(str(number))
+        with pytest.raises(TimeoutError):
+            await socket.receive_str(timeout=0.05)
+        assert [await socket.receive_str(timeout=1) for _ in range(50)] == [str(number) for number in range(50)]
 
 
 async def test_a_client_that_does_not_read_is_cut_off_and_holds_no_one_up() -> None:

@@ -3,7 +3,7 @@
 1. HTTP 403 for too many requests: no HTTP to Bybit for the length of the ban, nor for orders that reduce. The ban is
    the address's: market data keeps to it as well, and may have met it first.
 2. A key that is not accepted (a code, HTTP 401, or any other 403): no order until the process is restarted.
-3. HTTP 429: nothing but orders that reduce, for a pause that doubles until Bybit answers again.
+3. HTTP 429: nothing but orders that reduce, for a pause that doubles until Bybit answers a call of that kind again.
 4. Code 10006: no call of that kind until its reset.
 5. Each kind of call keeps to its rolling second, and all of them together to the limit of the address. Of both, a
    part is kept for orders that reduce a position.
@@ -92,6 +92,8 @@ class Budget:
         self._address = _Window(ADDRESS_CALLS_MAX, ADDRESS_SPAN_MS)
         self._busy = Pause()
         self._busy_ms = BUSY_MS[0]
+        self._busy_method = ""
+        """What was last answered by 429."""
         self._stopped = ""
         self._breaker = Breaker()
 
@@ -127,7 +129,7 @@ class Budget:
         """Learn from what came back of a call."""
         now_ms = self._clock.now_ms()
         self._windows[method].learn(heard, now_ms)
-        if heard.answered:
+        if heard.answered and method == self._busy_method:
             self._busy_ms = BUSY_MS[0]
         match heard.kind:
             case CodeKind.BANNED:
@@ -139,6 +141,7 @@ class Budget:
             case CodeKind.RATE if not heard.answered:
                 self._busy.begin(now_ms, self._busy_ms)
                 self._busy_ms = min(2 * self._busy_ms, BUSY_MS[1])
+                self._busy_method = method
             case _:
                 pass
 
@@ -217,9 +220,7 @@ class _Window:
         if left is not None:
             self._told_left, self._told_ms = left, now_ms
         if heard.kind is CodeKind.RATE and heard.answered:
-            # Both by Bybit's clock, so that it does not matter how far off this machine's is.
-            said_ms = _figure(heard.headers, "Timenow") or now_ms
-            reset_ms = (_figure(heard.headers, "X-Bapi-Limit-Reset-Timestamp") or said_ms) - said_ms
+            reset_ms = (_figure(heard.headers, "X-Bapi-Limit-Reset-Timestamp") or now_ms) - now_ms
             self._shut.begin(now_ms, min(reset_ms, RESET_MS_MAX) if reset_ms > 0 else SPAN_MS)
 
 

@@ -28,7 +28,7 @@ from pybit.unified_trading import HTTP
 from requests.adapters import BaseAdapter
 
 from gateway.adapters.venue_bybit.budget import CREATE, Budget, Heard
-from gateway.adapters.venue_bybit.codes import CodeKind, kind_of, kind_of_status
+from gateway.adapters.venue_bybit.codes import NOT_DONE, CodeKind, kind_of, kind_of_status
 from gateway.adapters.venue_bybit.endpoint import Endpoint, checked_endpoint
 from gateway.adapters.venue_bybit.faults import NoAnswerError, NotSentError, Refusal, VenueFault, scrubbed
 from gateway.adapters.venue_bybit.runner import Runner, ThreadRunner
@@ -243,24 +243,34 @@ class BybitSession:
         """The call on its way to the thread; it gives the turn on when it ends. Raises NotSentError, KeyError."""
         if self._closed:
             raise NotSentError("the session is closed")
-        block = self.budget.take(method, reducing=params.get("reduceOnly") is True)
+        reducing = params.get("reduceOnly") is True
+        block = self.budget.take(method, reducing=reducing)
         if block:
             raise NotSentError(block.what)
         left_ms = (deadline - asyncio.get_running_loop().time()) * 1000
         attempt = _Attempt(deadline_ms=self._clock.now_ms() + int(left_ms))
         calling = asyncio.ensure_future(self._run(lambda: self._make(attempt, method, params)))
-        calling.add_done_callback(lambda done: self._learn(method, done))
+        calling.add_done_callback(lambda done: self._learn(method, done, reducing=reducing))
         return attempt, calling
 
-    def _learn(self, method: str, calling: "asyncio.Future[_Told]") -> None:
+    def _learn(self, method: str, calling: "asyncio.Future[_Told]", *, reducing: bool) -> None:
         """Give the budget what came back, also when it came too late for the caller; then give the turn on."""
         try:
             if not calling.cancelled() and calling.exception() is None:
-                heard = calling.result().heard
-                if heard is not None:
-                    self.budget.heard(method, heard)
+                told = calling.result()
+                if told.heard is not None:
+                    self.budget.heard(method, told.heard)
+                if method == CREATE:
+                    self._count(told.outcome, reducing=reducing)
         finally:
             self._turns.give()
+
+    def _count(self, outcome: Reply | VenueFault, *, reducing: bool) -> None:
+        """Tell the breaker of an order, before the next one has its turn."""
+        if isinstance(outcome, Reply):
+            self.budget.passed(reduce_only=reducing)
+        elif isinstance(outcome, Refusal) and outcome.kind in NOT_DONE:
+            self.budget.refused(outcome.code, reduce_only=reducing)
 
     def _make(self, attempt: _Attempt, method: str, params: Mapping[str, object]) -> _Told:
         """On the session's thread: make the call, and put its end into a value."""

@@ -221,13 +221,11 @@ class BybitVenue:
         order_id = reply.result.get("orderId")
         if isinstance(order_id, str) and order_id and reply.result.get("orderLinkId") == sendable.link:
             trail.acked_id = order_id
-            self._openings.budget.passed(reduce_only=sendable.reduce_only)
         else:
             log.warning("order_answer_names_no_order", link=sendable.link)
 
     def _rejected(self, sendable: _Sendable, refusal: Refusal) -> Outcome:
         """Bybit has said that it did not take the order."""
-        self._openings.budget.refused(refusal.code, reduce_only=sendable.reduce_only)
         if refusal.code in STALE_FILTERS and self._refresh_instruments:
             self._refresh_instruments()
         if refusal.kind is CodeKind.HALT_SYMBOL:
