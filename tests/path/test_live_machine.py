@@ -26,6 +26,7 @@ SYMBOLS = ("BTCUSDT", "ETHUSDT")
 RULES = [fault for forms in FAULTS.values() for fault in forms]
 SYMBOL, SIDE, USD = st.sampled_from(SYMBOLS), st.sampled_from(Side), st.integers(1, 7_000)
 WAIT_MS = st.sampled_from([0, 5, 50, 400])
+OPERATOR_MS = 1_000
 LAGS = (
     Lags(),
     Lags(apply_ms=(200, 800), visible_ms=(0, 2_000), history_ms=(1_000, 8_000), push_ms=(0, 1_500)),
@@ -156,9 +157,14 @@ class LiveTrading(RuleBasedStateMachine):
     def restart_of_the_exchange(self):
         self.world.local.restart_trading()
 
-    @rule(off_ms=st.sampled_from([0, 400, -400, -3_000, 900, 60_000]))
-    def clock_jump(self, off_ms):
+    @rule(off_ms=st.sampled_from([400, -400, -3_000, 900, 60_000]), for_ms=st.sampled_from([5, 500, 20_000]))
+    def clock_jump(self, off_ms, for_ms):
+        """The gateway's clock is wrong for a while."""
         self.world.clock.off_ms = off_ms
+        self.world.time.call_at(self.world.time.now_ms() + for_ms, self.mend_clock)
+
+    def mend_clock(self):
+        self.world.clock.off_ms = 0
 
     @rule(skew_ms=st.sampled_from([0, 300, -300]))
     def clock_of_the_exchange(self, skew_ms):
@@ -185,7 +191,10 @@ class LiveTrading(RuleBasedStateMachine):
 
     @rule(ms=st.sampled_from([1, 10, 100, 1_000, 4_000, 16_000, 60_000]))
     def time_passes(self, ms):
+        """The longer ones have an operator who looks at it."""
         self.world.pass_ms(ms)
+        if ms >= OPERATOR_MS:
+            self.operator.look()
 
     @invariant()
     def every_promise_holds(self):
