@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-fast lint format gen release-contract docs train-tools ray-tools train-demo bench lock clean
+.PHONY: help run run-live-sim test test-fast lint format gen release-contract docs train-tools ray-tools train-demo bench lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-17s %s\n", $$1, $$2}'
@@ -14,6 +14,10 @@ help: ## list the targets
 run: $(VENV)/.serve ## install what serves, start everything, and stop on Ctrl-C
 	@ls inference/models/consensus/*/model.onnx >/dev/null 2>&1 || $(MAKE) train-demo
 	@$(BIN)/python tools/stack.py run
+
+run-live-sim: $(VENV)/.serve ## the same, trading live on an account of the simulated exchange
+	@ls inference/models/consensus/*/model.onnx >/dev/null 2>&1 || $(MAKE) train-demo
+	@$(BIN)/python tools/stack.py run --live-sim
 
 test: $(VENV)/.dev ## run every test, the whole stack through Envoy included
 	$(BIN)/pytest tests

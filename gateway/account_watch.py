@@ -19,6 +19,8 @@ from gateway.core.comparison import (
     WALLET_KEY,
     Difference,
     JournalSide,
+    Sight,
+    Suspicion,
     WalletBase,
     awaits_its_order,
     compare,
@@ -30,6 +32,9 @@ from gateway.core.model import ZERO, OrderLinkId, OrderRecord, Symbol
 from gateway.core.venue import AccountSnapshot, Execution, ExecutionKind
 from gateway.guard import ACTOR, RiskGuard
 from gateway.ports import Clock, Journal, JournalUnavailableError, VenueAccount, VenueUnavailableError
+
+WOKEN_SECONDS_MIN: Final = 1.0
+"""The least time between two passes, however often it is woken: each asks the venue four times and more."""
 
 OVERLAP_MS: Final = 60_000
 """So much of what was read before is read again, beyond the venue's lag: clocks differ."""
@@ -68,11 +73,13 @@ class AccountWatch:
         self._interval_seconds = interval_seconds
         self._lag_ms_max = lag_ms_max
         self._woken = asyncio.Event()
-        self._since_ms: int | None = None
+        self._first_ms: int | None = None
+        """From when executions are this journal's to explain; None before the first finished pass."""
+        self._since_ms = 0
         self._seen: OrderedDict[str, None] = OrderedDict()
         self._awaiting: dict[str, Execution] = {}
         """Executions of orders that have not ended, to be judged when they have."""
-        self._suspected: Sequence[Difference] = ()
+        self._suspected: Sequence[Suspicion] = ()
         self._told: frozenset[str] = frozenset()
         """The keys of the differences that the guard was told of."""
         self._wallet_base: WalletBase | None = None
@@ -94,11 +101,12 @@ class AccountWatch:
                 await asyncio.wait_for(self._woken.wait(), pause)
             self._woken.clear()
             await self.run()
+            await asyncio.sleep(WOKEN_SECONDS_MIN)
 
     async def run(self) -> bool:
         """One pass; True when it ended without a difference."""
         try:
-            since_ms = self._since_ms if self._since_ms is not None else self._first_since_ms()
+            since_ms = self._first_since_ms() if self._first_ms is None else self._since_ms
             snapshot = await self._venue.snapshot(since_ms)
             orders = self._orders(snapshot)
         except (VenueUnavailableError, JournalUnavailableError) as fault:
@@ -107,7 +115,9 @@ class AccountWatch:
             self._waits_for = str(fault)
             return False
         self._waits_for = ""
-        at_start, self._since_ms = self._since_ms is None, snapshot.begun_ms - OVERLAP_MS - self._lag_ms_max
+        at_start = self._first_ms is None
+        self._first_ms = since_ms if self._first_ms is None else self._first_ms
+        self._since_ms = max(self._first_ms, snapshot.begun_ms - OVERLAP_MS - self._lag_ms_max)
         return await self._judge(snapshot, orders, at_start=at_start)
 
     async def _judge(
@@ -121,7 +131,15 @@ class AccountWatch:
             wallet_base=self._with_funding(executions),
         )
         found = compare(snapshot, executions, journal)
-        counts, self._suspected = standing_differences(found, self._suspected, journal.moving, at_start=at_start)
+        sight = Sight(
+            begun_ms=snapshot.begun_ms,
+            ended_ms=snapshot.ended_ms,
+            at_start=at_start,
+            lag_ms_max=self._lag_ms_max,
+            moving=journal.moving,
+            moved_ms=self._account.moved_ms(),
+        )
+        counts, self._suspected = standing_differences(found, self._suspected, sight)
         self._remember(executions, orders)
         self._follow_wallet(snapshot, journal)
         clean = not counts and not self._suspected
@@ -146,11 +164,14 @@ class AccountWatch:
     def _first_since_ms(self) -> int:
         """From when executions are read at the start. Raises JournalUnavailableError.
 
-        Shortly before the newest recorded fill; from now on where there is none.
+        Shortly before the newest recorded fill, but not from before the first order that was filled: what was traded
+        before a journal began is not its to explain. From now on where there is no fill.
         """
-        now_ms = self._clock.now_ms()
-        filled = [record.updated_ms for record in self._journal.filled_orders()]
-        return max(max(filled, default=now_ms) - OVERLAP_MS, now_ms - SINCE_MS_MAX) if filled else now_ms
+        now_ms, filled = self._clock.now_ms(), self._journal.filled_orders()
+        if not filled:
+            return now_ms
+        newest_ms, oldest_ms = filled[-1].updated_ms, min(record.created_ms for record in filled)
+        return max(newest_ms - OVERLAP_MS, oldest_ms, now_ms - SINCE_MS_MAX)
 
     def _orders(self, snapshot: AccountSnapshot) -> dict[OrderLinkId, OrderRecord]:
         """The journal's orders that the snapshot names. Raises JournalUnavailableError."""
@@ -186,7 +207,7 @@ class AccountWatch:
 
     def _follow_wallet(self, snapshot: AccountSnapshot, journal: JournalSide) -> None:
         """Measure from this pass on, unless orders move, or a fall waits to be confirmed."""
-        if journal.moving or any(one.key == WALLET_KEY for one in self._suspected):
+        if journal.moving or any(one.difference.key == WALLET_KEY for one in self._suspected):
             return
         change, balance = wallet_change(snapshot, journal), snapshot.wallet.balance_usd
         if change is not None and change > fall_tolerated_usd(balance):

@@ -7,6 +7,7 @@ a restart. Until one of these is certain an order stays as it is, and is not sen
 
 import asyncio
 import contextlib
+from typing import Final
 
 import structlog
 
@@ -16,6 +17,9 @@ from gateway.core.risk import Approved, restore
 from gateway.guard import RiskGuard
 from gateway.order_path import OrderPath
 from gateway.ports import Clock, Journal, JournalUnavailableError, MarketData, Venue, VenueUnavailableError
+
+WOKEN_SECONDS_MIN: Final = 0.2
+"""The least time between two looks, however often it is woken."""
 
 log = structlog.get_logger()
 
@@ -62,6 +66,7 @@ class Reconciler:
                 await asyncio.wait_for(self._woken.wait(), self._interval_seconds)
             self._woken.clear()
             await self.run()
+            await asyncio.sleep(WOKEN_SECONDS_MIN)
 
     async def run(self) -> None:
         """Resolve what can be resolved."""

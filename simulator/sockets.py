@@ -8,6 +8,7 @@ import contextlib
 import time
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from aiohttp import WSCloseCode, WSMsgType, web
 
@@ -27,6 +28,10 @@ IDLE_SECONDS = 600.0
 IDLE_SECONDS_MIN = 30.0
 HOLD_SECONDS = 0.25
 """How often a half-open connection is asked whether its client is still there."""
+WAY_SECONDS = 0.02
+"""How long a client's message is on its way: what the way to Bybit and back takes at least. pybit notes who waits for
+an answer after it has sent the request; an answer that is there before the note is dropped, and one to a subscription
+even ends its connection."""
 CLOSE_SECONDS = 1.0
 """How long a client may take to answer a close."""
 
@@ -38,11 +43,13 @@ class Sockets:
         self,
         *,
         opens_max: int = OPENS_MAX,
+        way_seconds: float = WAY_SECONDS,
         seconds: Callable[[], float] = time.monotonic,
         down: Callable[[], bool] = lambda: False,
     ) -> None:
         """While `down`, whoever comes is cut off without an answer."""
         self._opens_max = opens_max
+        self._way_seconds = way_seconds
         self._down = down
         self._seconds = seconds
         self._opened: dict[str, deque[float]] = {}
@@ -66,9 +73,11 @@ class Sockets:
             return _hung_up(request)
         ended = self._open[session] = asyncio.Event()
         try:
-            await _converse(request, socket, session, idle_seconds)
+            await _converse(request, socket, session, _Pace(idle=idle_seconds, way=self._way_seconds))
         finally:
             await _end(request, socket, session)
+            # What is still on its way to the session comes to nothing.
+            session.outbox.close(GOING_AWAY)
             del self._open[session]
             ended.set()
         return socket
@@ -121,7 +130,17 @@ def _hung_up(request: web.Request) -> web.StreamResponse:
     return web.Response()
 
 
-async def _converse(request: web.Request, socket: web.WebSocketResponse, session: Session, idle_seconds: float) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Pace:
+    """The times of one conversation, in seconds."""
+
+    idle: float
+    """How long the client may be silent."""
+    way: float
+    """How long each of its messages is on its way."""
+
+
+async def _converse(request: web.Request, socket: web.WebSocketResponse, session: Session, pace: _Pace) -> None:
     """Read and write until the client leaves, falls silent, or is to be cut off."""
     outbox, waiting, ending = session.outbox, asyncio.Event(), asyncio.Event()
 
@@ -133,7 +152,7 @@ async def _converse(request: web.Request, socket: web.WebSocketResponse, session
     outbox.on_change = changed
     changed()
     tasks = [
-        asyncio.create_task(_read(request, socket, session, idle_seconds)),
+        asyncio.create_task(_read(request, socket, session, pace)),
         asyncio.create_task(_write(socket, outbox, waiting)),
         asyncio.create_task(_until(ending)),
     ]
@@ -151,25 +170,33 @@ async def _until(ending: asyncio.Event) -> None:
     await ending.wait()
 
 
-async def _read(request: web.Request, socket: web.WebSocketResponse, session: Session, idle_seconds: float) -> None:
+async def _read(request: web.Request, socket: web.WebSocketResponse, session: Session, pace: _Pace) -> None:
     """Hand on what the client says; ends when it leaves or says nothing for so long."""
+    later = asyncio.get_running_loop().call_later
     while session.outbox.close_code is None:
         try:
-            message = await socket.receive(timeout=idle_seconds)
+            message = await socket.receive(timeout=pace.idle)
         except TimeoutError:
             session.outbox.close(GOING_AWAY)
             return
         if message.type is WSMsgType.TEXT:
-            for answer in session.receive(message.data):
-                session.outbox.put(answer)
+            later(pace.way, _hear, session, message.data)
         elif message.type is WSMsgType.PING:
             if session.gate.line is Line.OPEN:
                 await socket.pong(message.data)
         elif message.type is not WSMsgType.PONG:
             return
         if session.gate.line is Line.HALF_OPEN:
-            await _hold(request, idle_seconds)
+            await _hold(request, pace.idle)
             return
+
+
+def _hear(session: Session, text: str) -> None:
+    """Carry out what the client said, if it is still there for the answers."""
+    if session.outbox.close_code is not None:
+        return
+    for answer in session.receive(text):
+        session.outbox.put(answer)
 
 
 async def _hold(request: web.Request, seconds: float) -> None:

@@ -62,6 +62,3 @@ class Streams:
 
 
 STREAMS = web.AppKey("streams", Streams)
-
-
-STREAMS = web.AppKey("streams", Streams)

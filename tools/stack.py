@@ -1,8 +1,10 @@
 """Run the whole of Tollgate on one machine: simulator, model service, gateway and the real Envoy.
 
 `python tools/stack.py run` starts all parts at once, waits until every address
-answers, and prints how to call it. Ctrl-C stops in this order, so that nothing
-that began is lost:
+answers, and prints how to call it. `--live-sim` has the gateway trade live, on an
+account of the simulator: every order goes the whole way over HTTP, signed, and
+comes back by the private stream. Ctrl-C stops in this order, so that nothing that
+began is lost:
 
 1. the gateway, which refuses new orders and finishes the running ones; Envoy
    still carries their answers and tells new callers to come back;
@@ -12,7 +14,7 @@ A part that dies at the start ends the run, with its last lines. One that dies
 later is started again after a pause that doubles, and after RESTARTS_MAX deaths
 the run ends: something is wrong that a restart does not mend.
 
-As a library, for tests: `Stack(ports=Ports.free(), state_dir=folder)`, then
+As a library, for tests: `Stack(ports=Ports.free(), state_dir=folder, live_sim=False)`, then
 `start`, `stop`, `kill`, `restart` and `lines`; `parts[name].signal` for any other signal.
 """
 
@@ -37,6 +39,8 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 BIN = pathlib.Path(sys.executable).parent
 START_SECONDS_MAX = 30.0  # ten times what a cold start takes on two cores
 POLL_SECONDS = 0.02
+SIMULATED_KEY = {"BYBIT_API_KEY": "SIMKEY0001", "BYBIT_API_SECRET": "SIMSECRET0001"}
+"""What opens the simulator's first account; the simulator tells it to everybody."""
 BUSY_SECONDS_MAX = 1.0  # what is stopping at this moment has that long to be gone
 RESTARTS_MAX = 5  # of one part in one run
 PAUSE_SECONDS_MAX = 8.0
@@ -91,11 +95,13 @@ class Stack:
         env: Mapping[str, str] | None = None,
         state_dir: pathlib.Path = ROOT / "var",
         echo: bool = False,
+        live_sim: bool = False,
     ) -> None:
         self.ports = ports or Ports()
         self.env = dict(env or {})
         self.state_dir = state_dir
         self.echo = echo
+        self.live_sim = live_sim
         self.parts: dict[str, Part] = {}
         self.guard = Guard()
         self.ended = threading.Event()  # set to end `start` and `supervise`
@@ -124,6 +130,8 @@ class Stack:
         refuse_busy(self.ports)
         begin = time.monotonic()
         self.state_dir.mkdir(parents=True, exist_ok=True)
+        if self.live_sim:
+            set_aside(self._live_journal)
         config = render_envoy(self.ports, self.state_dir)
         for name, command in commands(self.ports, config, self._environment()).items():
             self.parts[name] = Part(name, command, self._environment(), guard=self.guard, echo=self.echo)
@@ -195,9 +203,19 @@ class Stack:
         if not self.ended.wait(pause):
             part.start()
 
+    @property
+    def _live_journal(self) -> pathlib.Path:
+        return self.state_dir / "live-sim.sqlite3"
+
     def _environment(self) -> dict[str, str]:
         """The environment of every part: the caller's, with the addresses of this stack over it."""
         given = {**os.environ, "PYTHONUNBUFFERED": "1", **self.env}
+        if self.live_sim:
+            given = {name: value for name, value in given.items() if not name.startswith("BYBIT_")}
+            given |= {"TRADING_MODE": "live", "BYBIT_ENV": "simulator", "MARKET_DATA": "simulated", **SIMULATED_KEY}
+            given["JOURNAL_PATH"] = str(self._live_journal)
+            given["BYBIT_REST_URL"] = f"http://127.0.0.1:{self.ports.simulator}"
+            given["BYBIT_PRIVATE_WS_URL"] = f"ws://127.0.0.1:{self.ports.simulator}/v5/private"
         given.setdefault("MARKET_DATA", "simulated")
         given.setdefault("JOURNAL_PATH", str(self.state_dir / "journal.sqlite3"))
         given.setdefault("MODEL_STATE_PATH", str(self.state_dir / "models.json"))
@@ -223,6 +241,14 @@ def commands(ports: Ports, envoy_config: pathlib.Path, environment: Mapping[str,
         "envoy": [*envoy, *quiet],
     }
     return {"simulator": simulator, **parts} if environment["MARKET_DATA"] == "simulated" else parts
+
+
+def set_aside(journal: pathlib.Path) -> None:
+    """Begin a new journal: the simulator's account begins anew with every start, and the old one is not its own."""
+    for end in ("", "-wal", "-shm"):
+        old = journal.with_name(journal.name + end)
+        if old.exists():
+            old.replace(journal.with_name(f"{journal.stem}-before.sqlite3{end}"))
 
 
 def render_envoy(ports: Ports, folder: pathlib.Path) -> pathlib.Path:
@@ -286,10 +312,10 @@ def dotenv(path: pathlib.Path) -> dict[str, str]:
     return {name.strip(): value.strip().strip("\"'") for name, separator, value in pairs if separator}
 
 
-def run(ports: Ports, state_dir: pathlib.Path) -> int:
+def run(ports: Ports, state_dir: pathlib.Path, *, live_sim: bool) -> int:
     """Run until Ctrl-C or SIGTERM; the exit code is 1 when the stack could not start or go on."""
     env = {name: value for name, value in dotenv(ROOT / ".env").items() if name not in os.environ}
-    stack = Stack(ports=ports, env=env, state_dir=state_dir, echo=True)
+    stack = Stack(ports=ports, env=env, state_dir=state_dir, echo=True, live_sim=live_sim)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stack.ended.set())
     try:
@@ -320,13 +346,16 @@ def main() -> int:
     parser.add_argument(
         "--state-dir", type=pathlib.Path, default=ROOT / "var", help="journal, what serves, and rendered files"
     )
+    parser.add_argument(
+        "--live-sim", action="store_true", help="trade live, on an account of the simulator, with a journal of its own"
+    )
     for name, port in Ports().items():
         parser.add_argument(
             f"--{name.replace('_', '-')}", type=int, default=port, metavar="PORT", help=f"default {port}"
         )
     arguments = parser.parse_args()
     ports = Ports(**{name: getattr(arguments, name) for name, _ in Ports().items()})
-    return run(ports, arguments.state_dir)
+    return run(ports, arguments.state_dir, live_sim=arguments.live_sim)
 
 
 if __name__ == "__main__":

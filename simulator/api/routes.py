@@ -9,7 +9,7 @@ from enum import Enum
 from typing import Protocol
 
 from simulator.api import identity
-from simulator.api.batches import create_batch
+from simulator.api.batches import carry_out
 from simulator.api.keys import ApiKey
 from simulator.api.paging import Paging
 from simulator.shapes import Json
@@ -30,7 +30,7 @@ class Trading(Protocol):
     def positions(self, uid: int, params: Params) -> Sequence[Json]: ...  # noqa: D102
     def wallet_balance(self, uid: int, params: Params) -> Json: ...  # noqa: D102
     def account_info(self, uid: int, params: Params) -> Json: ...  # noqa: D102
-    def fee_rates(self, uid: int, params: Params) -> Json: ...  # noqa: D102
+    def fee_rates(self, uid: int, params: Params) -> Sequence[Json]: ...  # noqa: D102
     def set_leverage(self, uid: int, params: Params) -> Json: ...  # noqa: D102
     def switch_mode(self, uid: int, params: Params) -> Json: ...  # noqa: D102
     def restart(self) -> None: ...  # noqa: D102
@@ -126,20 +126,14 @@ def _order_routes(trading: Trading) -> list[Route]:
         for name, (act, limits) in acts.items()
     ]
 
-    def batch(call: Call) -> Answer:
-        result, ext = create_batch(trading.create_order, call.key.uid, call.params, call.now_ms)
-        return Answer(result=result, ext=ext)
-
-    routes.append(
-        Route(
-            method="POST",
-            path="/v5/order/create-batch",
-            per_second=ORDERS_PER_SECOND,
-            right=Right.ORDER,
-            run=batch,
-            batch=True,
-        )
-    )
+    batches = {
+        f"{name}-batch": (_batch(acts[name][0], stamped=name == "create"), acts[name][1])
+        for name in ("create", "amend", "cancel")
+    }
+    routes += [
+        Route(method="POST", path=f"/v5/order/{name}", per_second=limits, right=Right.ORDER, run=batch, batch=True)
+        for name, (batch, limits) in batches.items()
+    ]
     return routes
 
 
@@ -160,13 +154,18 @@ def _account_routes(trading: Trading, coins: Sequence[str]) -> list[Route]:
     def key_info(call: Call) -> Answer:
         return Answer(result=identity.key_info(call.key, call.now_ms))
 
+    def fee_rates(call: Call) -> Answer:
+        # Bybit names the category of spot alone.
+        named: dict[str, Json] = {"category": "spot"} if call.params.get("category") == "spot" else {}
+        return Answer(result=named | {"list": trading.fee_rates(call.key.uid, call.params)})
+
     def coin_info(call: Call) -> Answer:
         return Answer(result=identity.coin_info(coins, call.params.get("coin")))
 
     return [
         Route(method="GET", path="/v5/account/wallet-balance", per_second=50, run=_asks(trading.wallet_balance)),
         Route(method="GET", path="/v5/account/info", per_second=50, run=_asks(trading.account_info)),
-        Route(method="GET", path="/v5/account/fee-rate", per_second=5, run=_asks(trading.fee_rates)),
+        Route(method="GET", path="/v5/account/fee-rate", per_second=5, run=fee_rates),
         Route(method="GET", path="/v5/user/query-api", per_second=10, run=key_info),
         Route(method="GET", path="/v5/asset/coin/query-info", per_second=5, run=coin_info),
         Route(
@@ -189,5 +188,17 @@ def _account_routes(trading: Trading, coins: Sequence[str]) -> list[Route]:
 def _asks(act: Callable[[int, Params], Json]) -> Callable[[Call], Answer]:
     def run(call: Call) -> Answer:
         return Answer(result=act(call.key.uid, call.params))
+
+    return run
+
+
+def _batch(act: Callable[[int, Params], Json], *, stamped: bool) -> Callable[[Call], Answer]:
+    """One act on each order of a request; `stamped` rows tell when the order was made."""
+
+    def run(call: Call) -> Answer:
+        rows, verdicts = carry_out(act, call.key.uid, call.params)
+        if stamped:
+            rows = [{**row, "createAt": str(call.now_ms) if row["orderId"] else ""} for row in rows]
+        return Answer(result={"list": rows}, ext={"list": verdicts})
 
     return run

@@ -17,8 +17,6 @@ GENERATED = ("settings.md", "reasons.md", "states.md")
 MADE_BY_RUNNING = ("var/",)
 NOT_SETTINGS = {
     "ORT_DISABLE_TELEMETRY",
-    "BYBIT_API_KEY",  # named as not read by this version
-    "BYBIT_API_SECRET",
     "YYYYMMDD_HHMMSS",  # the form of a version
     "TABLE",
     "SETTINGS",

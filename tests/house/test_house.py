@@ -68,6 +68,10 @@ def test_every_import_contract_fails_when_it_is_broken(copy):
             "gateway/health.py",
             "import simulator.process",
         ),
+        "gateway: live trading is wired by one file": (
+            "gateway/wiring.py",
+            "import gateway.adapters.venue_bybit.venue",
+        ),
         "inference: one file knows onnxruntime, and nothing that serves knows training": (
             "inference/core/card.py",
             "import onnxruntime",
@@ -133,6 +137,26 @@ def test_only_risk_makes_permission():
     assert makers == {"gateway/core/risk.py"}
 
 
+def test_a_paper_process_loads_neither_the_live_venue_nor_its_client():
+    """Building a paper gateway, so that lazy imports count too."""
+    code = """
+import asyncio, sys
+from gateway.settings import load
+from gateway.wiring import Gateway
+
+async def build():
+    Gateway(load({"JOURNAL_PATH": sys.argv[1]}))
+
+asyncio.run(build())
+live = ("pybit", "gateway.adapters.venue_bybit", "gateway.wiring_live")
+print(*sorted(name for name in sys.modules if name.startswith(live)))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code, "never-opened.sqlite3"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert (done.stdout, done.returncode) == ("\n", 0), done.stderr
+
+
 def test_only_settings_read_the_environment():
     readers = {name for name, text in sources() if re.search(r"os\.(environ(?!\.setdefault)|getenv)", text)}
     assert readers <= {"gateway/settings.py", "inference/settings.py", "simulator/settings.py"}
@@ -150,6 +174,7 @@ def test_only_the_boundaries_catch_everything():
         "gateway/rpc/errors.py",
         "inference/rpc/errors.py",
         "gateway/adapters/venue_bybit/dispatch.py",
+        "gateway/adapters/venue_bybit/session.py",
         "gateway/adapters/venue_bybit/stream.py",
     }
 

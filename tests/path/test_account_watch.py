@@ -119,6 +119,42 @@ async def test_a_position_that_was_late_at_the_venue_is_no_difference(world):
     assert changes(world) == []
 
 
+async def test_a_restart_shortly_after_an_order_waits_until_the_venue_must_show_it(world):
+    await world.account_watch.run()
+    await bought(world)
+    later(world, 1)
+    world.restart()
+    holds(world)
+    assert not await world.account_watch.run()
+    assert reason_of(await bought(world, "key-2")) is Reason.RECONCILING
+    later(world, 10)
+    holds(world, positions=(a_position(str(world.account.ledger.position_qty(BTC))),))
+    assert await world.account_watch.run()
+    assert changes(world) == []
+
+
+async def test_a_position_that_never_came_reduces_after_a_restart(world):
+    await world.account_watch.run()
+    await bought(world)
+    later(world, 1)
+    world.restart()
+    for _ in range(2):
+        holds(world)
+        assert not await world.account_watch.run()
+        later(world, 10)
+    assert [state for state, _, _ in changes(world)] == [RiskState.REDUCING]
+
+
+async def test_two_sights_within_the_venues_lag_prove_nothing(world):
+    await world.account_watch.run()
+    await bought(world)
+    for _ in range(3):
+        later(world, 3)
+        holds(world)
+        assert not await world.account_watch.run()
+    assert changes(world) == []
+
+
 async def test_an_order_that_moves_during_the_comparison_is_left_out_of_it(world):
     await world.account_watch.run()
     holds(world)
@@ -165,6 +201,8 @@ async def test_a_difference_that_stands_is_journaled_once_and_again_after_a_resu
     await world.guard.resume("ada", "seen")
     for _ in range(2):
         await world.account_watch.run()
+        later(world, 10)
+        holds(world, positions=(a_position("0.5"),))
     assert [state for state, _, _ in changes(world)] == [RiskState.REDUCING, RiskState.ACTIVE, RiskState.REDUCING]
 
 
@@ -213,23 +251,26 @@ async def test_a_fill_that_came_before_its_order_ended_is_judged_when_it_has(wor
 
 
 async def test_executions_are_read_from_now_in_a_new_journal_and_then_from_the_last_pass(world):
-    await world.account_watch.run()
-    later(world)
-    holds(world)
-    await world.account_watch.run()
-    await world.account_watch.run()
+    for _ in range(5):
+        holds(world)
+        await world.account_watch.run()
+        later(world, 40)
     overlap_ms = 60_000 + 10_000
-    assert world.venue_account.asked == [NOW_MS, NOW_MS - overlap_ms, NOW_MS + 30_000 - overlap_ms]
+    later_on = [NOW_MS + 80_000 - overlap_ms, NOW_MS + 120_000 - overlap_ms]
+    assert world.venue_account.asked == [NOW_MS, NOW_MS, NOW_MS, *later_on]
 
 
 async def test_executions_are_read_from_shortly_before_the_last_fill_after_a_restart(world):
     await world.account_watch.run()
     await bought(world)
-    later(world, 3600)
-    world.restart()
-    holds(world)
-    await world.account_watch.run()
-    assert world.venue_account.asked[-1] == NOW_MS - 60_000
+    for seconds, since_ms in ((40, NOW_MS), (40, NOW_MS + 80_000 - 60_000)):
+        later(world, seconds)
+        world.restart()
+        holds(world, positions=(a_position(str(world.account.ledger.position_qty(BTC))),))
+        assert await world.account_watch.run()
+        assert world.venue_account.asked[-1] == since_ms
+        later(world, 40)
+        await bought(world, f"key-{world.clock.at_ms}")
 
 
 async def test_executions_are_read_a_week_back_at_most(world):

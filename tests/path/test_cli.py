@@ -6,16 +6,20 @@ import socket
 import subprocess
 import sys
 from concurrent import futures
+from dataclasses import replace
 
 import grpc
 import pytest
 from google.rpc import error_details_pb2, status_pb2
 from journal_kit import FILL, a_change, a_filled, a_record, a_refusal, keep, opened, running
+from rpc_kit import a_venue_health
 from trading.v1 import risk_pb2, risk_pb2_grpc, system_pb2, system_pb2_grpc, trade_pb2, trade_pb2_grpc
 
 from gateway.cli import DONE, REFUSED, UNREACHABLE, main
+from gateway.core.model import Evidence
 from gateway.rpc.calibration_lines import calibration_lines
-from gateway.rpc.convert import order_message
+from gateway.rpc.cli_client import _order_lines
+from gateway.rpc.convert import order_message, venue_health
 
 RISK = risk_pb2.RiskSummary(
     state="halted", drawdown=0.031, max_drawdown_pct=0.15, equity_usd=96_900.0, peak_equity_usd=100_000.0
@@ -78,8 +82,12 @@ CALIBRATION = system_pb2.GetCalibrationResponse(
 
 
 class System(system_pb2_grpc.SystemServiceServicer):
+    def __init__(self):
+        self.venue = None
+
     def GetHealth(self, request, context):
         return system_pb2.GetHealthResponse(
+            venue=self.venue,
             ok=False,
             mode="paper",
             version="0.1.0",
@@ -139,9 +147,14 @@ def risk():
 
 
 @pytest.fixture
-def address(risk):
+def system():
+    return System()
+
+
+@pytest.fixture
+def address(risk, system):
     server = grpc.server(futures.ThreadPoolExecutor(2))
-    system_pb2_grpc.add_SystemServiceServicer_to_server(System(), server)
+    system_pb2_grpc.add_SystemServiceServicer_to_server(system, server)
     trade_pb2_grpc.add_TradeServiceServicer_to_server(Trade(), server)
     risk_pb2_grpc.add_RiskServiceServicer_to_server(risk, server)
     port = server.add_insecure_port("127.0.0.1:0")
@@ -161,6 +174,43 @@ def test_status_tells_of_every_part(address, capsys):
         "risk      halted, drawdown 3.10% of at most 15.00%",
         "equity    96900.00 USD, peak 100000.00 USD",
     ]
+
+
+@pytest.mark.parametrize(
+    ("venue", "line"),
+    [
+        (
+            a_venue_health(),
+            "venue     ok, simulator, stream 40 ms old, compared 9 s ago, 0 unknown orders",
+        ),
+        (
+            a_venue_health(env="demo", blocked="a ban"),
+            "venue     NOT OK, demo, stream 40 ms old, compared 9 s ago, 0 unknown orders, takes no order: a ban",
+        ),
+        (
+            a_venue_health(
+                env="testnet",
+                stream_connected=False,
+                compared_age_ms=None,
+                unknown_orders=2,
+                oldest_unknown_age_ms=60_000,
+            ),
+            "venue     NOT OK, testnet, stream NOT connected, NOT compared yet, 2 unknown orders, the oldest for 60 s",
+        ),
+    ],
+)
+def test_status_tells_of_the_venue_in_live_trading(address, system, capsys, venue, line):
+    system.venue = venue_health(venue)
+    assert main(["status", "--addr", address]) == DONE
+    assert line in capsys.readouterr().out.splitlines()
+
+
+def test_a_live_order_tells_how_its_end_is_known():
+    filled = a_filled(evidence=Evidence.STREAM, venue_order_id="v-1", fills=(replace(FILL, exec_id="e-1"),))
+    lines = _order_lines(order_message(filled))
+    assert "  filled by stream  " in lines[0]
+    assert "venue id  v-1, ours tg-key-1" in lines
+    assert "fill      0.029 at 60003, fee 0.957048 USD, id e-1" in lines
 
 
 def test_calibration_tells_of_the_promise_and_the_watch(address, capsys):

@@ -1,17 +1,14 @@
-"""What the endpoints around the engine answer: keys, coins, batches, status, and who else asks (ccxt)."""
+"""What the endpoints around the engine answer: keys, coins, batches, status."""
 
-import asyncio
 import json
 import time
 from dataclasses import replace
 
-import ccxt
 import pytest
-from simulated_exchange import KEY, LINEAR, SECRET, START_MS, Bench, order, resting, told
+from simulated_exchange import LINEAR, START_MS, Bench, order, resting, told
 
 from simulator.api.keys import ApiKey
 from simulator.api.limits import LimitConfig
-from simulator.server import ServerConfig, running
 
 DAY_MS = 86_400_000
 HUSH = "S"
@@ -111,37 +108,6 @@ def test_price_limits_lie_a_percent_from_the_price_on_the_tick():
     assert float(limits["sellLmt"]) == pytest.approx(last * 0.99, abs=0.1)
     assert float(limits["buyLmt"]) <= last * 1.01
     assert limits["ts"] == str(START_MS)
-
-
-def trade_with_ccxt(port):
-    exchange = ccxt.bybit({"apiKey": KEY, "secret": SECRET, "enableRateLimit": False})
-    url = f"http://127.0.0.1:{port}"
-    exchange.urls["api"] = dict.fromkeys(exchange.urls["api"], url)
-    exchange.session.trust_env = False
-    with exchange.session:
-        markets = exchange.load_markets()
-        before = exchange.fetch_balance()["USDT"]["total"]
-        made = exchange.create_order("BTC/USDT:USDT", "limit", "buy", 0.001, 10_000, {"clientOrderId": "ccxt-1"})
-        time.sleep(0.1)
-        found = exchange.fetch_open_orders("BTC/USDT:USDT")
-        exchange.cancel_order(made["id"], "BTC/USDT:USDT")
-        exchange.create_order("BTC/USDT:USDT", "market", "buy", 0.002)
-        time.sleep(0.4)
-        trades = exchange.fetch_my_trades("BTC/USDT:USDT")
-        positions = exchange.fetch_positions(["BTC/USDT:USDT"])
-        left = exchange.fetch_open_orders("BTC/USDT:USDT")
-    return markets, before, found, trades, positions, left
-
-
-async def test_ccxt_loads_markets_reads_balances_and_trades():
-    async with running(ServerConfig(seed=7, symbols=["BTCUSDT"])) as port:
-        markets, before, found, trades, positions, left = await asyncio.to_thread(trade_with_ccxt, port)
-    assert set(markets) == {"BTC/USDT:USDT", "BTC/USDT"}
-    assert before == 100_000
-    assert [(each["clientOrderId"], each["price"]) for each in found] == [("ccxt-1", 10_000)]
-    assert sum(each["amount"] for each in trades) == pytest.approx(0.002)
-    assert [(each["side"], each["contracts"]) for each in positions] == [("long", 0.002)]
-    assert left == []
 
 
 def test_an_order_takes_well_under_a_millisecond_on_its_way_to_the_engine():

@@ -3,6 +3,8 @@
 import asyncio
 import queue
 import threading
+import time
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -125,3 +127,77 @@ async def test_pybit_reads_the_public_streams(server: Server, channel: str) -> N
     finally:
         await asyncio.to_thread(leave, client)
     assert topics == {"tickers.BTCUSDT", "orderbook.50.BTCUSDT", "publicTrade.BTCUSDT", "kline.1.BTCUSDT"}
+
+
+async def test_what_pybit_hears_is_what_the_account_holds(server: Server) -> None:
+    """An order that fills, one that rests, is amended and cancelled: every change of them, in its order."""
+    heard: queue.Queue[dict[str, Any]] = queue.Queue()
+
+    def trade() -> list[dict[str, Any]]:
+        stream = PybitStream(server.url("/v5/private"), "private", **KEY)
+        for subscribe in (stream.order_stream, stream.execution_stream, stream.position_stream, stream.wallet_stream):
+            subscribe(heard.put)
+        orders = PybitOrders(server.url("/v5/trade"), **KEY)
+        try:
+            exchange(orders)
+            return frames_until(heard, "Cancelled")
+        finally:
+            leave(orders)
+            leave(stream)
+
+    frames = await asyncio.to_thread(trade)
+    told = [row for frame in frames if frame["topic"] == "order" for row in frame["data"]]
+    assert [(row["orderLinkId"], row["orderStatus"]) for row in told if row["orderLinkId"] == "t-1"][-1:] == [
+        ("t-1", "Filled")
+    ]
+    assert [(row["orderStatus"], row["price"]) for row in told if row["orderLinkId"] == "t-2"] == [
+        ("New", "10000"),
+        ("New", "10500"),
+        ("Cancelled", "10500"),
+    ]
+    engine = server.serving.local.engine
+    executions = [row for frame in frames if frame["topic"] == "execution" for row in frame["data"]]
+    assert {row["execId"] for row in executions} == {each.exec_id for each in engine.all_executions(1)}
+    positions = [row for frame in frames if frame["topic"] == "position" for row in frame["data"]]
+    assert (positions[-1]["symbol"], positions[-1]["side"], positions[-1]["size"]) == ("BTCUSDT", "Buy", "0.01")
+    [*_, wallet] = [frame["data"][0] for frame in frames if frame["topic"] == "wallet"]
+    assert Decimal(wallet["coin"][0]["walletBalance"]) == engine.account_view(1).balances["USDT"]
+
+
+def exchange(orders: PybitOrders) -> None:
+    """Orders over the order-entry stream, each answer awaited."""
+    which = {"category": "linear", "symbol": "BTCUSDT", "orderLinkId": "t-2"}
+    low = ORDER | {"orderType": "Limit", "price": "10000", "orderLinkId": "t-2"}
+    answers: queue.Queue[dict[str, Any]] = queue.Queue()
+    for act, order, code in (
+        (orders.place_order, ORDER | {"orderLinkId": "t-1"}, 0),
+        (orders.place_order, low, 0),
+        (orders.place_order, low, 110072),
+        (orders.amend_order, which | {"price": "10500"}, 0),
+        (orders.cancel_order, which, 0),
+    ):
+        time.sleep(0.05)  # the order before has been applied
+        act(answers.put, error_callback=answers.put, **order)
+        answer = answers.get(timeout=3)
+        assert answer["retCode"] == code
+        assert bool(answer["data"]) is (code == 0)
+        assert answer["header"]["X-Bapi-Limit"] == "10"
+
+
+def frames_until(heard: queue.Queue[dict[str, Any]], status: str) -> list[dict[str, Any]]:
+    """All that was heard up to an order of this status, and what belongs to it."""
+    frames = []
+    while not any(row.get("orderStatus") == status for frame in frames[-1:] for row in frame["data"]):
+        frames.append(heard.get(timeout=3))
+    time.sleep(0.1)
+    while not heard.empty():
+        frames.append(heard.get())
+    return frames
+
+
+async def test_pybit_with_a_wrong_secret_is_not_logged_in(server: Server) -> None:
+    wrong = KEY | {"api_secret": "wrong"}
+    client = await asyncio.to_thread(PybitStream, server.url("/v5/private"), "private", **wrong)
+    await asyncio.to_thread(client.wst.join, 5)
+    assert not client.wst.is_alive()
+    assert client.auth is False

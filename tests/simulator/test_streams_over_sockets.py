@@ -125,6 +125,7 @@ class Echo:
         self.outbox = Outbox()
         self.faults = Faults()
         self.gate = FrameGate(self.faults, self.outbox, "/v5/private")
+        self.faults.watch(self.gate.look)
         self.gone = False
 
     def receive(self, text: str) -> list[str]:
@@ -184,6 +185,19 @@ async def test_a_half_open_socket_is_silent_both_ways_and_let_go_once_its_client
         assert not echoes[0].gone
         await socket.close()
         await until(lambda: echoes[0].gone)
+
+
+async def test_what_is_said_in_one_breath_is_heard_in_its_order_and_only_after_its_way() -> None:
+    async with (
+        echoing(Sockets(way_seconds=0.1)) as (url, _),
+        aiohttp.ClientSession() as session,
+        session.ws_connect(url) as socket,
+    ):
+        for number in range(50):
+            await socket.send_str(str(number))
+        with pytest.raises(TimeoutError):
+            await socket.receive_str(timeout=0.05)
+        assert [await socket.receive_str(timeout=1) for _ in range(50)] == [str(number) for number in range(50)]
 
 
 async def test_a_client_that_does_not_read_is_cut_off_and_holds_no_one_up() -> None:

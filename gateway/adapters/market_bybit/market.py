@@ -39,8 +39,6 @@ from gateway.ports import Clock
 
 DEPTH = 50
 CONNECT_SECONDS = 5.0
-CLOSE_SECONDS = 1.0
-"""How long the other side may take to answer our goodbye; one that is gone never does."""
 SILENCE_SECONDS = 10.0
 """Without any message for this long the connection, without a book for as long the symbol, is taken to be dead."""
 INSTRUMENTS_SECONDS = 6 * 3600.0
@@ -143,11 +141,7 @@ class BybitMarket:
         async with (
             aiohttp.ClientSession(timeout=timeout) as session,
             asyncio.timeout(CONNECT_SECONDS) as limit,
-            session.ws_connect(
-                self._ws_url,
-                max_msg_size=MESSAGE_BYTES_MAX,
-                timeout=aiohttp.ClientWSTimeout(ws_close=CLOSE_SECONDS),
-            ) as socket,
+            session.ws_connect(self._ws_url, max_msg_size=MESSAGE_BYTES_MAX) as socket,
         ):
             limit.reschedule(None)
             reader = Reader(

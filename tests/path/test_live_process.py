@@ -1,0 +1,233 @@
+"""A live gateway as a process, on the simulator: what it checks, which journal it takes, and what it tells."""
+
+import contextlib
+import os
+import pathlib
+import subprocess
+import sys
+import time
+
+import grpc
+import pytest
+from trading.v1 import risk_pb2, risk_pb2_grpc, system_pb2, system_pb2_grpc, trade_pb2, trade_pb2_grpc
+
+from tools.stack import is_free
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+SECONDS_MAX = 20.0
+SECRET = "canarySECRET00000001"  # noqa: S105 - what is looked for in all that is told
+KEYS = {"good": f"GOODKEY0001:{SECRET}:1", "unbound": f"UNBOUND0001:{SECRET}:1:*", "foreign": f"FOREIGN0001:{SECRET}:1"}
+
+
+def free_port():
+    return next(port for port in range(21_000 + os.getpid() % 5_000, 32_000) if is_free(port))
+
+
+def start(*arguments, environment, log):
+    return subprocess.Popen(
+        [sys.executable, "-m", *arguments], cwd=ROOT, env=os.environ | environment, stdout=log, stderr=log
+    )
+
+
+@contextlib.contextmanager
+def ended(child):
+    try:
+        yield child
+    finally:
+        child.kill()
+        child.wait()
+
+
+@pytest.fixture(scope="module")
+def exchange(tmp_path_factory):
+    """The port of a simulator with one account and three keys."""
+    port = free_port()
+    keys = [argument for key in KEYS.values() for argument in ("--key", key)]
+    with (tmp_path_factory.mktemp("exchange") / "log").open("w") as log:
+        arguments = ("simulator", "serve", "--port", str(port), "--seed", "7", "--account", "1:100000", *keys)
+        with ended(start(*arguments, environment={}, log=log)):
+            wait_until(lambda: not is_free(port))
+            yield port
+
+
+def wait_until(true):
+    end = time.monotonic() + SECONDS_MAX
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+class Gateways:
+    """Gateway processes, one after the other, over one journal."""
+
+    def __init__(self, exchange, folder):
+        self.folder = folder
+        self.port = free_port()
+        self.log = folder / "log"
+        self.journal = folder / "journal.sqlite3"
+        self.environment = {
+            "TRADING_MODE": "live",
+            "BYBIT_ENV": "simulator",
+            "BYBIT_API_KEY": "GOODKEY0001",
+            "BYBIT_API_SECRET": SECRET,
+            "BYBIT_REST_URL": f"http://127.0.0.1:{exchange}",
+            "BYBIT_PRIVATE_WS_URL": f"ws://127.0.0.1:{exchange}/v5/private",
+            "MARKET_REST_URL": f"http://127.0.0.1:{exchange}",
+            "MARKET_WS_URL": f"ws://127.0.0.1:{exchange}/v5/public/linear",
+            "GATEWAY_LISTEN_ADDR": f"127.0.0.1:{self.port}",
+            "MODEL_SERVICE_ADDR": "127.0.0.1:1",
+            "JOURNAL_PATH": str(self.journal),
+            "SYMBOLS": "BTCUSDT",
+            "RECONCILE_SECONDS": "1",
+            "VENUE_LAG_MS_MAX": "500",
+        }
+
+    @contextlib.contextmanager
+    def running(self, **environment):
+        with (
+            self.log.open("a") as log,
+            ended(start("gateway", environment=self.environment | environment, log=log)),
+            grpc.insecure_channel(f"127.0.0.1:{self.port}") as channel,
+        ):
+            health = system_pb2_grpc.SystemServiceStub(channel).GetHealth
+            wait_until(lambda: fit(health(system_pb2.GetHealthRequest(), wait_for_ready=True, timeout=SECONDS_MAX)))
+            yield channel
+
+    def refused(self, **environment):
+        """What a gateway that does not start tells; its exit code is 2."""
+        command = [sys.executable, "-m", "gateway"]
+        done = subprocess.run(
+            command,
+            cwd=ROOT,
+            env=os.environ | self.environment | environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=SECONDS_MAX,
+        )
+        assert done.returncode == 2, done.stderr
+        assert SECRET not in done.stdout + done.stderr
+        return done.stderr.strip().splitlines()[-1]
+
+
+def fit(health):
+    """Ready for orders but for the model service, which there is none of."""
+    return health.market_data.ok and (health.venue.ok or health.mode == "paper")
+
+
+@pytest.fixture
+def gateways(exchange, tmp_path):
+    return Gateways(exchange, tmp_path)
+
+
+def bought(channel, key, usd=1000.0, **changes):
+    order = {"symbol": "BTCUSDT", "side": "buy", "qty_usd": usd, "confidence": 1.0, "idempotency_key": key} | changes
+    return trade_pb2_grpc.TradeServiceStub(channel).Execute(trade_pb2.ExecuteRequest(**order), timeout=SECONDS_MAX)
+
+
+def flattened(channel, key):
+    """Close what is open, so that the next test finds the account as this one did."""
+    answer = bought(channel, key, usd=100_000.0, side="sell", reduce_only=True)
+    assert answer.order.state == "filled"
+
+
+def test_an_order_is_filled_by_the_exchange_and_outlives_a_restart_with_its_evidence(gateways):
+    with gateways.running() as channel:
+        answer = bought(channel, "one")
+        assert (answer.ok, answer.dry_run, answer.order.state) == (True, False, "filled")
+        assert answer.order.evidence in {"stream", "realtime", "history"}
+        assert answer.order.venue_order_id
+        assert all(fill.exec_id for fill in answer.order.fills)
+    with gateways.running() as channel:
+        again = bought(channel, "one")
+        assert again.replayed
+        assert again.order == answer.order
+        positions = trade_pb2_grpc.TradeServiceStub(channel).ListPositions(trade_pb2.ListPositionsRequest()).positions
+        assert [held.qty for held in positions] == [sum(fill.qty for fill in answer.order.fills)]
+        health = system_pb2_grpc.SystemServiceStub(channel).GetHealth(system_pb2.GetHealthRequest())
+        assert (health.mode, health.config.trading_mode, health.venue.env) == ("live", "live", "simulator")
+        flattened(channel, "out")
+    told = gateways.log.read_text(encoding="utf8")
+    assert "private_stream_connected" in told
+    assert SECRET not in told
+    assert SECRET.encode() not in gateways.journal.read_bytes()
+
+
+def test_paper_and_another_account_take_no_journal_of_live(gateways):
+    with gateways.running():
+        pass
+    told = gateways.refused(TRADING_MODE="paper")
+    assert "is the journal of account live-simulator-1, and this gateway trades for paper" in told
+    gateways.journal.unlink()
+    with gateways.running(TRADING_MODE="paper") as channel:
+        assert bought(channel, "one").dry_run
+    assert "is the journal of account paper, and this gateway trades for live-simulator-1" in gateways.refused()
+
+
+def test_a_key_that_is_not_bound_to_an_address_is_refused_until_it_is_accepted(gateways):
+    unbound = {"BYBIT_API_KEY": "UNBOUND0001"}
+    told = gateways.refused(**unbound)
+    assert told.startswith(
+        "tollgate: the gateway cannot start: live trading on simulator is refused: The API key works"
+    )
+    assert "set ACCEPT_KEY_UNBOUND=on to trade with it all the same" in told
+    with gateways.running(**unbound, ACCEPT_KEY_UNBOUND="on"):
+        pass
+
+
+def test_a_wrong_secret_is_refused_and_not_shown(gateways):
+    told = gateways.refused(BYBIT_API_SECRET=f"{SECRET}wrong")
+    assert "refused" in told
+    assert not gateways.journal.exists() or b"wrong" not in gateways.journal.read_bytes()
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        {"BYBIT_REST_URL": "https://api.bybit.com"},
+        {"BYBIT_PRIVATE_WS_URL": "wss://stream.bybit.com/v5/private"},
+        {"BYBIT_REST_URL": "http://192.0.2.1:15050"},
+    ],
+)
+def test_an_address_off_the_list_is_refused_before_anything_is_sent(gateways, address):
+    assert "no address of this machine" in gateways.refused(**address)
+
+
+def test_a_foreign_trade_on_the_account_stops_openings_and_is_journaled(gateways, foreign_trade):
+    with gateways.running() as channel:
+        foreign_trade("Buy")
+        risk = risk_pb2_grpc.RiskServiceStub(channel)
+        wait_until(lambda: risk.GetRisk(risk_pb2.GetRiskRequest()).risk.state == "reducing")
+        change = risk.GetRisk(risk_pb2.GetRiskRequest()).changes[0]
+        assert (change.actor, change.to_state) == ("tollgate", "reducing")
+        assert "a foreign hand uses this account" in change.reason
+        with pytest.raises(grpc.RpcError) as refused:
+            bought(channel, "two")
+        assert "differs from the journal" in refused.value.details()
+        foreign_trade("Sell")
+        time.sleep(2.5)
+        risk.Resume(risk_pb2.ResumeRequest(actor="ada", reason="closed by hand"))
+        wait_until(lambda: system_ok(channel))
+        assert bought(channel, "three").ok
+        flattened(channel, "out")
+    assert "account_differs" in gateways.log.read_text(encoding="utf8")
+
+
+def system_ok(channel):
+    return fit(system_pb2_grpc.SystemServiceStub(channel).GetHealth(system_pb2.GetHealthRequest()))
+
+
+@pytest.fixture
+def foreign_trade(exchange):
+    """Trades by the other key of the account, as a person at the exchange's own page would."""
+    from pybit.unified_trading import HTTP
+
+    session = HTTP(api_key="FOREIGN0001", api_secret=SECRET)
+    session.endpoint = f"http://127.0.0.1:{exchange}"
+    session.client.trust_env = False
+
+    def trade(side):
+        session.place_order(category="linear", symbol="BTCUSDT", side=side, orderType="Market", qty="0.01")
+
+    yield trade
+    session.client.close()
