@@ -27,7 +27,7 @@ from simulator.outages import Part
 SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT")
 TICK_MS = 50
 LIMITS = LimitConfig(
-    per_second={path: 200 for path in (CREATE, "/v5/order/realtime", "/v5/order/history", "/v5/execution/list")},
+    per_second=dict.fromkeys((CREATE, "/v5/order/realtime", "/v5/order/history", "/v5/execution/list"), 200),
     address_requests=100_000,
 )
 """The account of a large client: the headers tell the gateway."""

@@ -11,6 +11,7 @@ import urllib.request
 
 import grpc
 import pytest
+from canary import CANARY_SECRET
 from google.rpc import error_details_pb2, status_pb2
 from trading.v1 import risk_pb2, risk_pb2_grpc, system_pb2, system_pb2_grpc, trade_pb2, trade_pb2_grpc
 
@@ -18,7 +19,7 @@ from tools.stack import is_free
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SECONDS_MAX = 20.0
-SECRET = "canarySECRET00000001"  # noqa: S105 - what is looked for in all that is told
+SECRET = CANARY_SECRET
 KEYS = {"good": f"GOODKEY0001:{SECRET}:1", "unbound": f"UNBOUND0001:{SECRET}:1:*", "foreign": f"FOREIGN0001:{SECRET}:1"}
 
 
