@@ -267,6 +267,10 @@ class Desk:
             raise RuntimeError(f"an order was answered after {took_ms:.0f} ms")
         self._take(link, outcome)
 
+    async def submit(self, name: str, side: Side = Side.BUY, *, reduce_only: bool = False) -> Outcome:
+        """Send one order of BTCUSDT."""
+        return await self.venue.submit(approval(name, BTC, side, self.clock.now_ms(), reduce_only=reduce_only))
+
     async def ask(self) -> None:
         """Ask for ever what became of orders of unknown end, as reconciliation does."""
         while True:
@@ -345,19 +349,24 @@ async def beside(task: Awaitable[None], work: Awaitable[None]) -> None:
 
 def an_approval(number: int, at_ms: int) -> Approved:
     """The next order: both symbols by turns, bought and sold so that little is held; every fourth one reduces."""
-    symbol, side, reduces = (BTC, ETH)[number % 2], (Side.BUY, Side.SELL)[number // 2 % 2], number % 4 == 3
+    symbol, side = (BTC, ETH)[number % 2], (Side.BUY, Side.SELL)[number // 2 % 2]
+    return approval(f"outage-{number}", symbol, side, at_ms, reduce_only=number % 4 == 3)
+
+
+def approval(name: str, symbol: Symbol, side: Side, at_ms: int, *, reduce_only: bool) -> Approved:
+    """An order that risk let through."""
     order = Order(
-        key=OrderKey(f"outage-{number}"),
+        key=OrderKey(name),
         symbol=symbol,
         side=side,
         requested_usd=ORDER_USD,
         confidence=Decimal("0.9"),
         decision_id=None,
-        reduce_only=reduces,
+        reduce_only=reduce_only,
     )
     return restore(
         order=order,
-        order_link_id=OrderLinkId(f"outage-{number}"),
+        order_link_id=OrderLinkId(name),
         qty_usd=ORDER_USD,
         confidence=Decimal("0.9"),
         adjustments=(),

@@ -54,6 +54,10 @@ class Account:
         """Orders that are pending or unknown."""
         return tuple(self._open.values())
 
+    def is_newest(self, record: OrderRecord) -> bool:
+        """Whether an order is still open, and this is the newest that is known of it."""
+        return self._open.get(record.order_link_id) is record
+
     def unknown_orders(self) -> tuple[OrderRecord, ...]:
         """Orders whose end is not known, oldest first."""
         return tuple(record for record in self._open.values() if record.state is OrderState.UNKNOWN)

@@ -90,13 +90,13 @@ SideMaker = Callable[[Settings, BybitMarket, Clock, AddressBan], Side]
 class Gateway:
     """The running gateway."""
 
-    def __init__(self, settings: Settings, make_side: SideMaker) -> None:
+    def __init__(self, settings: Settings, make_side: SideMaker | None = None) -> None:
         self._settings = settings
         self._clock = SystemClock()
         self._policy = _policy(settings)
         ban = AddressBan(clock=self._clock, seconds=settings.live.ban_seconds if settings.live else BAN_SECONDS)
         self._market = _market(settings, self._clock, ban)
-        self._side = make_side(settings, self._market, self._clock, ban)
+        self._side = (make_side or _side)(settings, self._market, self._clock, ban)
         self._account = self._side.account
         self._journal = SqliteJournal(settings.journal_path)
         self._model = _model(settings)
@@ -246,7 +246,7 @@ async def serve(settings: Settings, make_side: SideMaker | None = None) -> None:
 
     `make_side`: where orders go instead of where the settings say; for tests that hold another venue against ours.
     """
-    await Gateway(settings, make_side or _side).run()
+    await Gateway(settings, make_side).run()
 
 
 class CrashTracer:

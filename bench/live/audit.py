@@ -141,7 +141,9 @@ class Audit(Watcher):
         in_memory = life.account.ledger if life else None
         self._expect(in_memory == ledger, f"the ledger in memory is {in_memory}, the journal's {ledger}")
         # Which part of the profit is realised and which is open depends on the order of the fills; the sum does not.
-        in_journal = ledger.realised_usd - sum((each.qty * each.entry_price for each in ledger.positions.values()), ZERO)
+        in_journal = ledger.realised_usd - sum(
+            (each.qty * each.entry_price for each in ledger.positions.values()), ZERO
+        )
         at_venue = view.realised - sum((each.cost for each in view.positions.values()), ZERO)
         off = abs(in_journal - at_venue)
         self._expect(off < ROUNDING, f"profit is {at_venue} with what is open at cost, and {in_journal} in the journal")

@@ -22,7 +22,7 @@ from bench.live.relay import KilledError, Relay
 from gateway.adapters.ban import AddressBan
 from gateway.adapters.facts import LocalFacts
 from gateway.core.facts import CalibrationStanding, Policy
-from gateway.core.model import Book, Instrument, Level, Order, OrderKey, OrderRecord, Symbol, WatchState
+from gateway.core.model import Book, Instrument, Level, OrderKey, OrderRecord, Symbol, WatchState
 from gateway.guard import RiskGuard
 from gateway.order_path import OrderPath
 from gateway.ports import Step

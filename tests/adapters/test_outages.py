@@ -9,9 +9,11 @@ from collections.abc import Mapping
 
 import pytest
 
-from bench.outage_desk import QUICK
+from bench.outage_desk import QUICK, a_desk, an_exchange
 from bench.outages import Result, measure, outages
+from gateway.core.model import OrderState, Side
 
+CREATE = "/v5/order/create"
 OUTAGES = {outage.name: outage for outage in outages(quick=True)}
 SILENCE_SECONDS = QUICK.patience.silence
 MARGIN_SECONDS = 2.0
@@ -55,6 +57,23 @@ def test_prices_are_too_old_for_risk_and_come_back(results: Mapping[str, Result]
     assert result.priced_s is not None
     assert result.stale_s <= QUICK.price_age_ms_max / 1000 + MARGIN_SECONDS
     assert result.priced_s <= QUICK.market_silence_seconds + 2 * MARGIN_SECONDS
+
+
+async def test_a_reduction_passes_while_the_answers_to_openings_do_not_come() -> None:
+    """The thread of the openings hangs; the reductions have one of their own."""
+    async with an_exchange() as exchange, a_desk(exchange, QUICK) as desk:
+        assert (await desk.submit("position")).state is OrderState.FILLED
+        rule = {"kind": "delay_before", "path": CREATE, "linkId": "hung", "ms": 5000}
+        await exchange.control("faults", rules=[rule])
+        hung = asyncio.create_task(desk.submit("hung"))
+        await asyncio.sleep(0.05)
+        begun = asyncio.get_running_loop().time()
+        waiting = asyncio.create_task(desk.submit("behind"))
+        assert (await desk.submit("reduction", side=Side.SELL, reduce_only=True)).state is OrderState.FILLED
+        assert asyncio.get_running_loop().time() - begun < QUICK.answer_ms / 1000 * 0.5
+        assert (await hung).state is OrderState.UNKNOWN
+        # What waited behind the hung one was sent when that was given up, or never.
+        assert (await waiting).state in {OrderState.FILLED, OrderState.EXPIRED}
 
 
 def test_orders_that_went_into_the_outage_are_proven_absent_or_found(results: Mapping[str, Result]) -> None:

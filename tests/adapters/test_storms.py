@@ -2,13 +2,16 @@
 
 import asyncio
 from itertools import pairwise
+from typing import Any
 
+import pytest
 from storm_kit import CREATE, Storm
 
+from bench.outage_desk import QUICK, a_desk, an_exchange
 from gateway.adapters.venue_bybit.alarms import AlarmKind
 from gateway.adapters.venue_bybit.breaker import PAUSE_MS, REFUSALS_MAX
 from gateway.adapters.venue_bybit.budget import BUSY_MS, HEADROOM, LIMITS, RESET_MS_MAX
-from gateway.core.model import Evidence, OrderState, Outcome
+from gateway.core.model import Evidence, OrderState, Outcome, Side
 from simulator.api.limits import LimitConfig
 from simulator.faults import Kind
 from simulator.trading.contract import AccountConfig
@@ -231,3 +234,41 @@ def test_a_trial_that_passes_closes_the_breaker() -> None:
 
     assert [outcome.state for outcome in storm.run(main())] == [OrderState.FILLED] * 3
     assert [alarm.kind for alarm in storm.alarms] == [AlarmKind.BREAKER]
+
+
+# Over real sockets, with a thread for each session.
+
+IN_FLIGHT_MS = 50
+"""What was on its way when the refusal came is no wonder."""
+
+
+@pytest.mark.parametrize(
+    ("rule", "reductions_pass"),
+    [
+        ({"kind": "http_before_accept", "status": 429}, True),
+        ({"kind": "code_before_accept", "code": 10006}, False),
+    ],
+    ids=["429", "10006"],
+)
+async def test_over_real_sockets_a_storm_ends_with_its_first_refusal(
+    rule: dict[str, Any], reductions_pass: bool
+) -> None:
+    async with an_exchange() as exchange, a_desk(exchange, QUICK) as desk:
+        assert (await desk.submit("position")).state is OrderState.FILLED
+        await asyncio.sleep(1)
+        await exchange.control("faults", rules=[rule | {"path": CREATE}])
+        storm = [asyncio.create_task(desk.submit(f"storm-{number}")) for number in range(30)]
+        await asyncio.wait(storm, return_when=asyncio.FIRST_COMPLETED)
+        reduction = await desk.submit("reduction", side=Side.SELL, reduce_only=True)
+        assert reduction.state is OrderState.FILLED if reductions_pass else is_unsent(reduction)
+        outcomes = await asyncio.gather(*storm)
+        assert [outcome.state for outcome in outcomes if not is_unsent(outcome)] == [OrderState.UNKNOWN]
+        await asyncio.sleep(1)
+        assert (await desk.submit("after")).state is OrderState.FILLED
+        sent = [entry for entry in await exchange.requests() if entry["path"] == CREATE]
+        refused_ms = next(entry["time"] for entry in sent if "429" in str(entry["status"]) or entry["retCode"] == 10006)
+        inside = [
+            entry["orderLinkId"] for entry in sent if refused_ms + IN_FLIGHT_MS < entry["time"] < refused_ms + 1000
+        ]
+        assert [link for link in inside if link != "reduction"] == []
+        assert len(sent) == (4 if reductions_pass else 3)

@@ -107,9 +107,9 @@ async def silent(seconds: float, writer: asyncio.StreamWriter) -> None:
     writer.write(head(len(GOOD)) + GOOD)
 
 
-async def trickle(writer: asyncio.StreamWriter) -> None:
+async def trickle(beginning: bytes, writer: asyncio.StreamWriter) -> None:
     """A byte every 50 ms, for ever: never silent long enough for a read timeout."""
-    writer.write(head(1_000_000))
+    writer.write(beginning)
     for _ in range(200):
         writer.write(b" ")
         await writer.drain()
@@ -170,8 +170,9 @@ async def test_a_call_whose_time_ends_while_another_holds_the_thread_is_never_se
     ]
 
 
-async def test_a_body_that_trickles_is_cut_off_and_the_thread_is_free_again() -> None:
-    server = Server(acts=[trickle])
+@pytest.mark.parametrize("beginning", [head(1_000_000), b"HTTP/1.1 200 OK\r\nX-Endless: "], ids=["body", "head"])
+async def test_an_answer_that_trickles_is_cut_off_and_the_thread_is_free_again(beginning: bytes) -> None:
+    server = Server(acts=[lambda writer: trickle(beginning, writer)])
     async with a_line(server) as line:
         fault, seconds = await elapsed(line.call("place_order", within_ms=400, orderLinkId="tg1"))
         assert fault is NoAnswerError

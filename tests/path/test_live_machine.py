@@ -1,6 +1,6 @@
 """Whatever happens, and in whatever order: the promises of live trading hold. The whole gateway on the whole exchange.
 
-`pytest tests/path/test_live_machine.py --hypothesis-profile=long` is the long form; CONTRIBUTING.md says more.
+`pytest tests/path/test_live_machine.py --hypothesis-profile=long --timeout=0` is the long form.
 """
 
 from collections import Counter
@@ -26,6 +26,7 @@ SYMBOLS = ("BTCUSDT", "ETHUSDT")
 RULES = [fault for forms in FAULTS.values() for fault in forms]
 SYMBOL, SIDE, USD = st.sampled_from(SYMBOLS), st.sampled_from(Side), st.integers(1, 7_000)
 WAIT_MS = st.sampled_from([0, 5, 50, 400])
+OPERATOR_MS = 1_000
 LAGS = (
     Lags(),
     Lags(apply_ms=(200, 800), visible_ms=(0, 2_000), history_ms=(1_000, 8_000), push_ms=(0, 1_500)),
@@ -162,9 +163,14 @@ class LiveTrading(RuleBasedStateMachine):
     def restart_of_the_exchange(self):
         self.world.local.restart_trading()
 
-    @rule(off_ms=st.sampled_from([0, 400, -400, -3_000, 900, 60_000]))
-    def clock_jump(self, off_ms):
+    @rule(off_ms=st.sampled_from([400, -400, -3_000, 900, 60_000]), for_ms=st.sampled_from([5, 500, 20_000]))
+    def clock_jump(self, off_ms, for_ms):
+        """The gateway's clock is wrong for a while."""
         self.world.clock.off_ms = off_ms
+        self.world.time.call_at(self.world.time.now_ms() + for_ms, self.mend_clock)
+
+    def mend_clock(self):
+        self.world.clock.off_ms = 0
 
     @rule(skew_ms=st.sampled_from([0, 300, -300]))
     def clock_of_the_exchange(self, skew_ms):
@@ -191,7 +197,10 @@ class LiveTrading(RuleBasedStateMachine):
 
     @rule(ms=st.sampled_from([1, 10, 100, 1_000, 4_000, 16_000, 60_000]))
     def time_passes(self, ms):
+        """The longer ones have an operator who looks at it."""
         self.world.pass_ms(ms)
+        if ms >= OPERATOR_MS:
+            self.operator.look()
 
     @invariant()
     def every_promise_holds(self):
@@ -242,8 +251,6 @@ class LiveTrading(RuleBasedStateMachine):
                 assert answer.record == record
 
 
-settings.register_profile("long", max_examples=2_000, stateful_step_count=40)
+QUICK = {} if settings.get_current_profile_name() == "long" else {"max_examples": 60, "stateful_step_count": 30}
 TestLiveTrading = LiveTrading.TestCase
-TestLiveTrading.settings = settings(
-    max_examples=60, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
-)
+TestLiveTrading.settings = settings(**QUICK, deadline=None, suppress_health_check=list(HealthCheck))

@@ -12,6 +12,7 @@ import urllib.request
 import grpc
 import pytest
 from canary import CANARY_SECRET, assert_secret_hidden
+from google.rpc import error_details_pb2, status_pb2
 from trading.v1 import risk_pb2, risk_pb2_grpc, system_pb2, system_pb2_grpc, trade_pb2, trade_pb2_grpc
 
 from tools.stack import is_free
@@ -200,7 +201,7 @@ def test_a_foreign_trade_on_the_account_stops_openings_and_is_journaled(gateways
     with gateways.running() as channel:
         foreign_trade("Buy")
         risk = risk_pb2_grpc.RiskServiceStub(channel)
-        wait_until(lambda: risk.GetRisk(risk_pb2.GetRiskRequest()).risk.state == "reducing")
+        wait_until(lambda: risk.GetRisk(risk_pb2.GetRiskRequest()).changes)  # journaled shortly after it holds
         change = risk.GetRisk(risk_pb2.GetRiskRequest()).changes[0]
         assert (change.actor, change.to_state) == ("tollgate", "reducing")
         assert "a foreign hand uses this account" in change.reason
@@ -214,6 +215,45 @@ def test_a_foreign_trade_on_the_account_stops_openings_and_is_journaled(gateways
         assert bought(channel, "three").ok
         flattened(channel, "out")
     assert "account_differs" in gateways.log.read_text(encoding="utf8")
+
+
+def test_during_a_ban_nothing_at_all_is_sent_and_the_api_says_until_when(exchange, gateways):
+    """The ban is met by an order; orders, questions, bars and filters all wait for its end."""
+    ban_seconds = 4
+    with gateways.running(VENUE_BAN_SECONDS=str(ban_seconds), VENUE_ANSWER_MS="1000") as channel:
+        bought(channel, "position")
+        rule = {"kind": "http_before_accept", "status": 403, "path": "/v5/order/create"}
+        control(exchange, "faults", {"rules": [rule]})
+        assert bought(channel, "cut-off").order.state == "unknown"
+        for key, changes in (("opening", {}), ("closing", {"side": "sell", "reduce_only": True})):
+            reason, retry_seconds = refused(channel, key, **changes)
+            assert reason == "VENUE_UNAVAILABLE"
+            assert 0 < retry_seconds <= ban_seconds
+        wait_until(lambda: system_ok(channel))
+        flattened(channel, "out")
+    asked = control(exchange, "requests")["requests"]
+    [banned_ms] = [entry["time"] for entry in asked if entry["status"] == 403]
+    # What was on its way when the answer came is no wonder.
+    inside = [entry for entry in asked if banned_ms + 50 < entry["time"] < banned_ms + ban_seconds * 1000]
+    assert inside == []
+
+
+def refused(channel, key, **changes):
+    """How an order was refused: reason, and after how many seconds it may be tried again."""
+    with pytest.raises(grpc.RpcError) as fault:
+        bought(channel, key, **changes)
+    status = status_pb2.Status.FromString(dict(fault.value.trailing_metadata())["grpc-status-details-bin"])
+    info, retry = error_details_pb2.ErrorInfo(), error_details_pb2.RetryInfo()
+    assert any(detail.Unpack(info) for detail in status.details)
+    assert any(detail.Unpack(retry) for detail in status.details)
+    return info.reason, retry.retry_delay.seconds
+
+
+def control(exchange, name, body=None):
+    """The simulator's control API; without a body it is asked."""
+    content = None if body is None else json.dumps(body).encode()
+    with urllib.request.urlopen(f"http://127.0.0.1:{exchange}/_control/{name}", content) as answer:
+        return json.load(answer)
 
 
 def system_ok(channel):

@@ -15,6 +15,7 @@ import asyncio
 import contextlib
 import io
 import logging
+import socket
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -31,6 +32,7 @@ from gateway.adapters.venue_bybit.budget import CREATE, Budget, Heard
 from gateway.adapters.venue_bybit.codes import NOT_DONE, CodeKind, kind_of, kind_of_status
 from gateway.adapters.venue_bybit.endpoint import Endpoint, checked_endpoint
 from gateway.adapters.venue_bybit.faults import NoAnswerError, NotSentError, Refusal, VenueFault, scrubbed
+from gateway.adapters.venue_bybit.lines import ShownLines, cut
 from gateway.adapters.venue_bybit.runner import Runner, ThreadRunner
 from gateway.adapters.venue_bybit.turns import TooManyWaitError, Turns
 from gateway.core.credentials import Credentials
@@ -99,8 +101,8 @@ class _Attempt:
     signed_ms: int | None = None
     given_up: bool = False
     cut_off: bool = False
-    body: urllib3.BaseHTTPResponse | None = None
-    """The answer's body while it is being read."""
+    line: socket.socket | None = None
+    """What the answer is waited for on."""
 
     def begin(self, now_ms: int) -> bool:
         """The thread has come to it; False when it must not be made any more."""
@@ -116,24 +118,23 @@ class _Attempt:
             return self.signed_ms is not None
 
     def cut(self) -> None:
-        """End the reading of the answer."""
+        """End the wait for the answer."""
         with self.lock:
             self.cut_off = True
-            if self.body is not None:
-                # The body may have ended by itself meanwhile, which urllib3 says by one of these.
-                with contextlib.suppress(ValueError, RuntimeError, OSError):
-                    self.body.shutdown()
+            if self.line is not None:
+                with contextlib.suppress(OSError):
+                    cut(self.line)
 
-    def reads(self, body: urllib3.BaseHTTPResponse) -> bool:
-        """The thread begins to read the answer's body; False when it may not."""
+    def waits(self, line: socket.socket) -> bool:
+        """The thread begins to wait for the answer; False when it may not."""
         with self.lock:
-            self.body = body
+            self.line = line
             return not self.cut_off
 
     def end(self) -> None:
         """The thread is through: there is nothing left to cut."""
         with self.lock:
-            self.body = None
+            self.line = None
 
 
 class _Http(HTTP):  # type: ignore[misc] # pybit has no types
@@ -179,7 +180,7 @@ class BybitSession:
         self._run = run
         self._turns = Turns()
         self._credentials = credentials
-        self._http = _client(endpoint, credentials, recv_window_ms, transport)
+        self._http = _client(endpoint, credentials, recv_window_ms, transport or ShownLines(self._waits))
         self._http.client.hooks["response"].append(self._take_body)
         self._attempt: _Attempt | None = None
         self._status_text = ""
@@ -319,12 +320,14 @@ class BybitSession:
             outcome=NoAnswerError(text), heard=Heard(headers=headers or {}, answered=False, kind=kind, text=text)
         )
 
+    def _waits(self, line: socket.socket) -> None:
+        if self._attempt is not None and not self._attempt.waits(line):
+            raise requests.exceptions.ReadTimeout("nobody waits for it any more")
+
     def _take_body(self, response: requests.Response, **_: object) -> None:
-        """Read the body within its bounds, in the place where the loop can cut it off."""
+        """Read the body within its bounds, before pybit reads all of it."""
         raw = response.raw
         if isinstance(raw, urllib3.BaseHTTPResponse):
-            if self._attempt is not None and not self._attempt.reads(raw):
-                raise requests.exceptions.ReadTimeout("it came too late")
             body = bytearray()
             for piece in raw.stream(65_536, decode_content=True):
                 body += piece
@@ -336,7 +339,7 @@ class BybitSession:
             self._status_text = response.text[:1000]
 
 
-def _client(endpoint: Endpoint, credentials: Credentials, recv_window_ms: int, transport: BaseAdapter | None) -> _Http:
+def _client(endpoint: Endpoint, credentials: Credentials, recv_window_ms: int, transport: BaseAdapter) -> _Http:
     """The client of pybit in the one safe construction. Raises StartError for another version of pybit."""
     if VERSION != PYBIT_VERSION:
         raise StartError(f"pybit is version {VERSION}, and live orders were written for {PYBIT_VERSION}: install that.")
@@ -358,9 +361,8 @@ def _client(endpoint: Endpoint, credentials: Credentials, recv_window_ms: int, t
     http.client.max_redirects = 0  # a redirect is followed as GET, and would look like success
     # It could only write bodies, and says nothing that is not told here.
     logging.getLogger("pybit._http_manager").disabled = True
-    if transport is not None:
-        http.client.mount("https://", transport)
-        http.client.mount("http://", transport)
+    http.client.mount("https://", transport)
+    http.client.mount("http://", transport)
     return http
 
 
