@@ -11,7 +11,7 @@ import urllib.request
 
 import grpc
 import pytest
-from canary import CANARY_SECRET, assert_secret_hidden
+from canary import CANARY_KEY, CANARY_SECRET, assert_secret_hidden
 from google.rpc import error_details_pb2, status_pb2
 from trading.v1 import risk_pb2, risk_pb2_grpc, system_pb2, system_pb2_grpc, trade_pb2, trade_pb2_grpc
 
@@ -276,7 +276,7 @@ def foreign_trade(exchange):
     session.client.close()
 
 
-ECHO = f"error sign! origin_string[1700000000000GOODKEY00015000] {SECRET}"
+ECHO = f"error sign! origin_string[1700000000000{CANARY_KEY}5000] {SECRET}"
 ORDER_FAULTS = (
     {"kind": "code_before_accept", "code": 110007, "text": ECHO},
     {"kind": "code_after_accept", "code": 10016, "text": ECHO},
@@ -293,12 +293,8 @@ ORDER_FAULTS = (
 
 
 def inject(exchange, *rules):
-    body = json.dumps({"seed": 1, "rules": [{"key": "GOODKEY0001", **rule} for rule in rules]}).encode()
-    request = urllib.request.Request(
-        f"http://127.0.0.1:{exchange}/_control/faults", data=body, headers={"content-type": "application/json"}
-    )
-    with urllib.request.urlopen(request, timeout=SECONDS_MAX):  # noqa: S310 - our own simulator
-        pass
+    """Faults that meet this gateway alone."""
+    control(exchange, "faults", {"seed": 1, "rules": [{"key": CANARY_KEY, **rule} for rule in rules]})
 
 
 def tollgate(*arguments):
@@ -322,7 +318,14 @@ def listed(channel):
 
 def test_a_run_that_logs_everything_and_meets_every_fault_shows_no_secret(gateways, exchange):
     told = []
-    quick = {"VENUE_ANSWER_MS": "500", "RECV_WINDOW_MS": "1000", "CLOCK_SKEW_MS_MAX": "300"}
+    control(exchange, "accounts", {"uid": 2, "balances": {"USDT": "100000"}})
+    control(exchange, "keys", {"key": CANARY_KEY, "secret": CANARY_SECRET, "uid": 2})
+    quick = {
+        "BYBIT_API_KEY": CANARY_KEY,
+        "VENUE_ANSWER_MS": "500",
+        "RECV_WINDOW_MS": "1000",
+        "CLOCK_SKEW_MS_MAX": "300",
+    }
     with gateways.running(LOG_LEVEL="debug", **quick) as channel:
         address = f"--addr=127.0.0.1:{gateways.port}"
         for number, fault in enumerate(ORDER_FAULTS):
@@ -343,4 +346,4 @@ def test_a_run_that_logs_everything_and_meets_every_fault_shows_no_secret(gatewa
     log = gateways.log.read_text(encoding="utf8")
     assert log.count("error sign! origin_string[...] ***") >= 2, "the echo was told, without what is secret"
     assert_secret_hidden(*told)
-    assert not [text for text in told if "GOODKEY0001" in (text if isinstance(text, str) else text.decode("latin-1"))]
+    assert not [text for text in told if CANARY_KEY in (text if isinstance(text, str) else text.decode("latin-1"))]
