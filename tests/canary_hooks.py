@@ -17,7 +17,8 @@ class Reports:
         self._search = search
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        self._search.text("the name of a test", report.nodeid)
+        if report.when == "setup":
+            self._search.text(f"the parameters of {report.nodeid.partition('[')[0]}", report.nodeid)
         for title, content in (*report.sections, ("failure", report.longreprtext)):
             self._search.text(f"{report.nodeid}: {title}", content)
 

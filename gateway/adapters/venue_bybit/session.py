@@ -13,6 +13,7 @@ the connection is cut so that the thread is free again.
 
 import asyncio
 import contextlib
+import hmac
 import io
 import logging
 import socket
@@ -138,8 +139,9 @@ class _Attempt:
 
 
 class _Http(HTTP):  # type: ignore[misc] # pybit has no types
-    """The client of pybit, which shows no secret and signs with the time that was written down for the call."""
+    """The client of pybit without key and secret, which it would print; it signs here, with the call's own time."""
 
+    credentials: Credentials | None = None
     signed_ms: int = 0
 
     def __repr__(self) -> str:
@@ -148,11 +150,14 @@ class _Http(HTTP):  # type: ignore[misc] # pybit has no types
     def _prepare_headers(
         self, payload: str, recv_window: int, content_type: str = "application/json"
     ) -> dict[str, str]:
-        signature = self._auth(payload=payload, recv_window=recv_window, timestamp=self.signed_ms)
+        if self.credentials is None:
+            raise PermissionError("nothing to sign with")
+        key = self.credentials.key
+        signed = f"{self.signed_ms}{key}{recv_window}{payload}".encode()
         return {
             "Content-Type": content_type,
-            "X-BAPI-API-KEY": self.api_key,
-            "X-BAPI-SIGN": signature,
+            "X-BAPI-API-KEY": key,
+            "X-BAPI-SIGN": hmac.new(self.credentials.secret.reveal().encode(), signed, "sha256").hexdigest(),
             "X-BAPI-SIGN-TYPE": "2",
             "X-BAPI-TIMESTAMP": str(self.signed_ms),
             "X-BAPI-RECV-WINDOW": str(recv_window),
@@ -346,8 +351,6 @@ def _client(endpoint: Endpoint, credentials: Credentials, recv_window_ms: int, t
     http = _Http(
         testnet=endpoint.env == "testnet",
         demo=endpoint.env == "demo",
-        api_key=credentials.key,
-        api_secret=credentials.secret.reveal(),
         timeout=(CONNECT_SECONDS, READ_SECONDS),
         recv_window=recv_window_ms,
         force_retry=False,
@@ -356,6 +359,7 @@ def _client(endpoint: Endpoint, credentials: Credentials, recv_window_ms: int, t
         return_response_headers=True,
         log_requests=False,
     )
+    http.credentials = credentials
     http.endpoint = endpoint.rest_url
     http.client.trust_env = False  # no proxy and no .netrc of the environment
     http.client.max_redirects = 0  # a redirect is followed as GET, and would look like success

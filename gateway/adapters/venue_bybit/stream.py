@@ -176,8 +176,8 @@ class PrivateStream:
 
     async def _sign_in(self, socket: Socket) -> None:
         expires_ms = self._clock.now_ms() + AUTH_EXPIRES_MS
-        secret = self._credentials.secret.reveal().encode()
-        signature = hmac.new(secret, f"GET/realtime{expires_ms}".encode(), "sha256").hexdigest()
+        signed = f"GET/realtime{expires_ms}".encode()
+        signature = hmac.new(self._credentials.secret.reveal().encode(), signed, "sha256").hexdigest()
         await socket.send(json.dumps({"op": "auth", "args": [self._credentials.key, expires_ms, signature]}))
         answer = await self._answer(socket, "auth")
         if answer.get("success") is not True:
