@@ -4,7 +4,7 @@ The journal is the record; this is its fold, kept in memory and rebuilt at every
 the account itself: it counts as reconciled while a comparison with it was clean and the newest is not old.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 
 from gateway.core.ledger import Ledger
@@ -29,12 +29,13 @@ class Account:
         """Rebuild from the journal: fills in the order in which they happened, then what is open."""
         for record in filled:
             self.ledger = self.ledger.applied(record.order.symbol, record.order.side, record.fills)
+            self._touch(record)
         self._open = {record.order_link_id: record for record in still_open}
 
     def reserve(self, record: OrderRecord) -> None:
         """Count an order against the limits from now on, as if it filled whole."""
         self._open[record.order_link_id] = record
-        self._touched_ms[record.order.symbol] = record.updated_ms
+        self._touch(record)
 
     def release(self, record: OrderRecord) -> None:
         """Stop counting an order that was never sent."""
@@ -42,7 +43,7 @@ class Account:
 
     def settle(self, record: OrderRecord) -> None:
         """Take what became of an order into the ledger; an order that is still open goes on counting."""
-        self._touched_ms[record.order.symbol] = record.updated_ms
+        self._touch(record)
         if record.state in OPEN_STATES:
             self._open[record.order_link_id] = record
             return
@@ -53,6 +54,10 @@ class Account:
         """Orders that are pending or unknown."""
         return tuple(self._open.values())
 
+    def is_newest(self, record: OrderRecord) -> bool:
+        """Whether an order is still open, and this is the newest that is known of it."""
+        return self._open.get(record.order_link_id) is record
+
     def unknown_orders(self) -> tuple[OrderRecord, ...]:
         """Orders whose end is not known, oldest first."""
         return tuple(record for record in self._open.values() if record.state is OrderState.UNKNOWN)
@@ -61,8 +66,12 @@ class Account:
         """Whether an order on `symbol` has an end that is not known."""
         return any(record.order.symbol == symbol for record in self.unknown_orders())
 
+    def moved_ms(self) -> Mapping[Symbol, int]:
+        """When an order last moved on a symbol, those of an earlier run included."""
+        return self._touched_ms
+
     def moved_since(self, since_ms: int) -> frozenset[Symbol]:
-        """Symbols on which an order has moved since then, in this run."""
+        """Symbols on which an order has moved since then."""
         return frozenset(symbol for symbol, at_ms in self._touched_ms.items() if at_ms >= since_ms)
 
     def compared(self, at_ms: int, *, clean: bool) -> None:
@@ -88,3 +97,7 @@ class Account:
             ),
             ZERO,
         )
+
+    def _touch(self, record: OrderRecord) -> None:
+        symbol = record.order.symbol
+        self._touched_ms[symbol] = max(record.updated_ms, self._touched_ms.get(symbol, 0))

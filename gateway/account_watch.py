@@ -19,6 +19,8 @@ from gateway.core.comparison import (
     WALLET_KEY,
     Difference,
     JournalSide,
+    Sight,
+    Suspicion,
     WalletBase,
     awaits_its_order,
     compare,
@@ -77,7 +79,7 @@ class AccountWatch:
         self._seen: OrderedDict[str, None] = OrderedDict()
         self._awaiting: dict[str, Execution] = {}
         """Executions of orders that have not ended, to be judged when they have."""
-        self._suspected: Sequence[Difference] = ()
+        self._suspected: Sequence[Suspicion] = ()
         self._told: frozenset[str] = frozenset()
         """The keys of the differences that the guard was told of."""
         self._wallet_base: WalletBase | None = None
@@ -129,7 +131,15 @@ class AccountWatch:
             wallet_base=self._with_funding(executions),
         )
         found = compare(snapshot, executions, journal)
-        counts, self._suspected = standing_differences(found, self._suspected, journal.moving, at_start=at_start)
+        sight = Sight(
+            begun_ms=snapshot.begun_ms,
+            ended_ms=snapshot.ended_ms,
+            at_start=at_start,
+            lag_ms_max=self._lag_ms_max,
+            moving=journal.moving,
+            moved_ms=self._account.moved_ms(),
+        )
+        counts, self._suspected = standing_differences(found, self._suspected, sight)
         self._remember(executions, orders)
         self._follow_wallet(snapshot, journal)
         clean = not counts and not self._suspected
@@ -197,7 +207,7 @@ class AccountWatch:
 
     def _follow_wallet(self, snapshot: AccountSnapshot, journal: JournalSide) -> None:
         """Measure from this pass on, unless orders move, or a fall waits to be confirmed."""
-        if journal.moving or any(one.key == WALLET_KEY for one in self._suspected):
+        if journal.moving or any(one.difference.key == WALLET_KEY for one in self._suspected):
             return
         change, balance = wallet_change(snapshot, journal), snapshot.wallet.balance_usd
         if change is not None and change > fall_tolerated_usd(balance):

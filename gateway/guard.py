@@ -112,6 +112,11 @@ class RiskGuard:
         await self._record_owed()
 
     @property
+    def is_halted(self) -> bool:
+        """Whether every order is refused."""
+        return self._status.halted
+
+    @property
     def is_reducing(self) -> bool:
         """Whether the account was found to differ, and nobody has resumed since; also beneath a halt or a lock."""
         return self._status.reducing

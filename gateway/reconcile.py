@@ -72,7 +72,8 @@ class Reconciler:
         """Resolve what can be resolved."""
         for record in self._account.open_orders():
             key = record.order.key
-            if self._path.is_running(key):
+            # While the venue was asked about the orders before it, this one may have ended by itself.
+            if self._path.is_running(key) or not self._account.is_newest(record):
                 continue
             try:
                 await self._resolve(record)

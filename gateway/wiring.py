@@ -84,16 +84,19 @@ class PaperSide:
         """Nothing to give up."""
 
 
+SideMaker = Callable[[Settings, BybitMarket, Clock, AddressBan], Side]
+
+
 class Gateway:
     """The running gateway."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, make_side: SideMaker | None = None) -> None:
         self._settings = settings
         self._clock = SystemClock()
         self._policy = _policy(settings)
         ban = AddressBan(clock=self._clock, seconds=settings.live.ban_seconds if settings.live else BAN_SECONDS)
         self._market = _market(settings, self._clock, ban)
-        self._side = _side(settings, self._market, self._clock, ban)
+        self._side = (make_side or _side)(settings, self._market, self._clock, ban)
         self._account = self._side.account
         self._journal = SqliteJournal(settings.journal_path)
         self._model = _model(settings)
@@ -238,9 +241,12 @@ class Gateway:
         log.info("gateway_stopped")
 
 
-async def serve(settings: Settings) -> None:
-    """Build inside the running event loop, which the gRPC channel binds to, and serve. Raises StartError."""
-    await Gateway(settings).run()
+async def serve(settings: Settings, make_side: SideMaker | None = None) -> None:
+    """Build inside the running event loop, which the gRPC channel binds to, and serve. Raises StartError.
+
+    `make_side`: where orders go instead of where the settings say; for tests that hold another venue against ours.
+    """
+    await Gateway(settings, make_side).run()
 
 
 class CrashTracer:

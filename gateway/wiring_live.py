@@ -7,10 +7,12 @@ compared before the gateway serves; orders wait for a comparison without a diffe
 import asyncio
 import random
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final
 
 import structlog
+from requests.adapters import BaseAdapter
 
 from gateway.account import Account
 from gateway.account_watch import AccountWatch
@@ -19,12 +21,13 @@ from gateway.adapters.market_bybit import BybitMarket
 from gateway.adapters.venue_bybit.account import BybitAccount
 from gateway.adapters.venue_bybit.alarms import Alarm, AlarmKind
 from gateway.adapters.venue_bybit.budget import Budget
-from gateway.adapters.venue_bybit.checks import gather_start_facts, start_faults
+from gateway.adapters.venue_bybit.checks import accepted_in, gather_start_facts, owner_of, start_faults
 from gateway.adapters.venue_bybit.endpoint import checked_endpoint
 from gateway.adapters.venue_bybit.events import OrderEvents
-from gateway.adapters.venue_bybit.runner import ThreadRunner
+from gateway.adapters.venue_bybit.runner import Runner, ThreadRunner
 from gateway.adapters.venue_bybit.session import BybitSession
 from gateway.adapters.venue_bybit.skew import measure_skew
+from gateway.adapters.venue_bybit.socket import Connect, open_socket
 from gateway.adapters.venue_bybit.stream import PrivateStream
 from gateway.adapters.venue_bybit.venue import BybitVenue
 from gateway.alarm_desk import AlarmDesk, Answer
@@ -63,21 +66,42 @@ ANSWERS: Final[Mapping[AlarmKind, tuple[Answer, str]]] = {
 log = structlog.get_logger()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Way:
+    """How Bybit is reached: over the network, unless an exchange within this process stands in for it."""
+
+    runner: Callable[[str], Runner] = ThreadRunner
+    """Where the blocking calls of a session of that name run."""
+    transport: BaseAdapter | None = None
+    """What requests are sent through; None for sockets."""
+    connect: Connect = open_socket
+    chance: random.Random = field(default_factory=random.Random)
+    """What the pauses between connections are drawn from."""
+
+
 class LiveSide:
     """Live trading on one Bybit account."""
 
     reconcile_seconds = RECONCILE_SECONDS
 
     def __init__(
-        self, settings: Settings, live: LiveSettings, market: BybitMarket, clock: Clock, ban: AddressBan
+        self,
+        settings: Settings,
+        live: LiveSettings,
+        market: BybitMarket,
+        clock: Clock,
+        ban: AddressBan,
+        *,
+        way: Way = Way(),
     ) -> None:
+        self._way = way
         self._settings = settings
         self._live = live
         self._clock = clock
         self._kept_ms = COMPARISONS_KEPT * live.reconcile_seconds * 1000
         self._endpoint = checked_endpoint(live.env, live.rest_url, live.private_ws_url)
         self.account = Account(f"live-{live.env}", Ledger(start_usd=ZERO), comparison_age_ms_max=self._kept_ms)
-        self._budget = Budget(clock=clock, alarm=self._alarmed, ban=ban)
+        self._budget = Budget(clock=clock, alarm=self._alarmed, ban=ban, halted=self._is_halted)
         self._reads = self._session("reads")
         self._openings = self._session("openings")
         self._reductions = self._session("reductions")
@@ -96,15 +120,17 @@ class LiveSide:
             on_position=self._position_moved,
             on_connected=self._connected,
             alarm=self._alarmed,
-            chance=random.Random(),  # noqa: S311 - pauses, no secret
+            connect=way.connect,
+            chance=way.chance,
         )
         self._desk = AlarmDesk()
+        self._guard: RiskGuard | None = None
         self._wakers: list[Callable[[], None]] = []
         """Who looks again when something was heard that nobody waits for."""
 
     def attach(self, core: Core) -> Beside:
         """The comparison of the account, and what else runs beside the order path."""
-        live = self._live
+        live, self._guard = self._live, core.guard
         watch = AccountWatch(
             account=self.account,
             guard=core.guard,
@@ -137,15 +163,15 @@ class LiveSide:
         """Check the account and its key; its name. Raises StartError with every fault."""
         live = self._live
         facts = await gather_start_facts(self._reads, self._clock, self._settings.symbols)
-        faults = start_faults(facts, accepted=live.accepted, clock_skew_ms_max=live.clock_skew_ms_max)
+        accepted = accepted_in(live.env, facts.key, live.accepted)
+        faults = start_faults(facts, accepted=accepted, clock_skew_ms_max=live.clock_skew_ms_max)
         if faults:
             raise StartError(f"live trading on {live.env} is refused: {' '.join(_sentence(fault) for fault in faults)}")
-        if facts.key is None or not facts.key.user_id:
+        owner = owner_of(live.env, facts.key, live.credentials.key)
+        if not owner:
             raise StartError(f"live trading on {live.env} is refused: Bybit does not tell whose API key this is.")
-        log.warning(
-            "live_trading", env=live.env, accepted=sorted(live.accepted), without_promotion=live.without_promotion
-        )
-        return f"live-{live.env}-{facts.key.user_id}"
+        log.warning("live_trading", env=live.env, accepted=sorted(accepted), without_promotion=live.without_promotion)
+        return f"live-{live.env}-{owner}"
 
     async def listen(self) -> None:
         """Open the private stream; returns at once."""
@@ -166,7 +192,8 @@ class LiveSide:
             clock=self._clock,
             budget=self._budget,
             name=name,
-            run=ThreadRunner(f"bybit-{name}"),
+            run=self._way.runner(f"bybit-{name}"),
+            transport=self._way.transport,
         )
 
     def _venue(self, market: BybitMarket) -> BybitVenue:
@@ -186,6 +213,9 @@ class LiveSide:
             slippage_tolerance_pct=live.slippage_tolerance_pct,
             refresh_instruments=market.refresh_instruments,
         )
+
+    def _is_halted(self) -> bool:
+        return self._guard is not None and self._guard.is_halted
 
     def _alarmed(self, alarm: Alarm) -> None:
         answer, reason = ANSWERS[alarm.kind]

@@ -16,9 +16,10 @@ POST /_control/liquidate       {"uid": 1, "symbol": "BTCUSDT"}    the exchange c
 GET  /_control/requests?after=N                                   {"total": N, "requests": [ENTRY, ...]}, oldest first
 GET  /_control/truth?uid=1                                        {"orders": [], "executions": [], "account": {}}
 
-RULE: {"kind": "accept_then_drop", "path": "/v5/order/create", "linkId": "...", "topic": "execution", "times": 1,
-"after": 0, "probability": 1.0, "ms": 500, "code": 10016, "status": 502, "text": "..."}; only kind is needed, and times
-0 is without end. ENTRY: number, time, method, path, orderLinkId, apiKey, status, retCode, fault, accepted, answered_ms.
+RULE: {"kind": "accept_then_drop", "path": "/v5/order/create", "linkId": "...", "key": "...", "topic": "execution",
+"times": 1, "after": 0, "probability": 1.0, "ms": 500, "code": 10016, "status": 502, "text": "..."}; only kind is
+needed, and times 0 is without end. ENTRY: number, time, method, path, orderLinkId, apiKey, status, retCode, fault,
+accepted, answered_ms.
 
 Numbers of money are texts. Answers are those of control.py.
 """

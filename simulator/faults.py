@@ -1,10 +1,10 @@
 """Faults on purpose: rules that say which request or pushed frame goes wrong, and how.
 
 A rule waits until what it is about comes by. Rules are asked in the order of adding, and the first that is due is
-taken. A rule is due when path, orderLinkId or topic match, `after` such events have passed it, it was taken fewer than
-`times` times, and the seeded Random falls below `probability`.
+taken. A rule is due when path, orderLinkId, API key or topic match, `after` such events have passed it, it was taken
+fewer than `times` times, and the seeded Random falls below `probability`.
 
-HTTP kinds (`path`, `link_id`)
+HTTP kinds (`path`, `link_id`, `key`)
   delay_before          the request reaches the exchange `ms` later
   delay_after           the exchange acts at once, its answer leaves `ms` later
   drop_before_accept    the connection ends, nothing was done
@@ -20,7 +20,7 @@ HTTP kinds (`path`, `link_id`)
                         order/realtime, private streams are cut
   forget_orders         a listing answers an empty list
 
-Stream kinds (`topic`, `path`), carried out by frame_gate.py
+Stream kinds (`topic`, `path`, `key`), carried out by frame_gate.py
   ws_gap ws_duplicate ws_reorder ws_missed_fills ws_double_filled ws_stall ws_half_open ws_disconnect ws_refuse_auth
 """
 
@@ -97,6 +97,8 @@ class FaultRule:
     """Which HTTP path, or which stream, with shell wildcards; a public stream must be named."""
     link_id: str | None = None
     """Only requests about this orderLinkId; None: all."""
+    key: str | None = None
+    """Only requests and streams of this API key; None: all. A stream is nobody's before its log-in."""
     topic: str = "*"
     """Which topic of a stream, with shell wildcards."""
     times: int | None = 1
@@ -120,7 +122,7 @@ class FaultRule:
         _check_range("after", self.after, 0, 1_000_000)
         _check_range("ms", self.ms, 0, MS_MAX)
         _check_range("status", self.status, 200, 599)
-        for name in ("path", "topic", "link_id", "text"):
+        for name in ("path", "topic", "link_id", "key", "text"):
             if len(getattr(self, name) or "") > TEXT_MAX:
                 raise RuleError(f"{name} must have at most {TEXT_MAX} characters")
 
@@ -171,20 +173,24 @@ class Faults:
         """Start the draws of `probability` again."""
         self._random = Random(seed)
 
-    def arrival_delay_ms(self, path: str, link_id: str | None) -> int:
+    def arrival_delay_ms(self, path: str, link_id: str | None, key: str | None = None) -> int:
         """How long this request is held up on its way to the exchange."""
-        rule = self._take(lambda rule: rule.kind is Kind.DELAY_BEFORE and _about(rule, path, link_id))
+        rule = self._take(lambda rule: rule.kind is Kind.DELAY_BEFORE and _about(rule, path, link_id, key))
         return 0 if rule is None else rule.ms or 0
 
-    def take(self, path: str, link_id: str | None) -> FaultRule | None:
+    def take(self, path: str, link_id: str | None, key: str | None = None) -> FaultRule | None:
         """The fault that this request meets, beside delay_before."""
         if not self._waiting:
             return None
         return self._take(
-            lambda rule: rule.kind is not Kind.DELAY_BEFORE and not rule.kind.of_streams and _about(rule, path, link_id)
+            lambda rule: (
+                rule.kind is not Kind.DELAY_BEFORE and not rule.kind.of_streams and _about(rule, path, link_id, key)
+            )
         )
 
-    def take_stream(self, topic: str, *kinds: Kind, path: str = PRIVATE_STREAM) -> FaultRule | None:
+    def take_stream(
+        self, topic: str, *kinds: Kind, path: str = PRIVATE_STREAM, key: str | None = None
+    ) -> FaultRule | None:
         """The fault of one of these kinds that this topic meets on a stream; frame_gate.py says what counts as what."""
         if not self._waiting:
             return None
@@ -194,6 +200,7 @@ class Faults:
             lambda rule: (
                 rule.kind in kinds
                 and fnmatchcase(topic, rule.topic)
+                and rule.key in {None, key}
                 and (any_path if rule.path == "*" else fnmatchcase(path, rule.path))
             )
         )
@@ -247,8 +254,8 @@ def rules_from(value: object) -> tuple[FaultRule, ...]:
     return tuple(rules)
 
 
-def _about(rule: FaultRule, path: str, link_id: str | None) -> bool:
-    return fnmatchcase(path, rule.path) and (rule.link_id is None or rule.link_id == link_id)
+def _about(rule: FaultRule, path: str, link_id: str | None, key: str | None) -> bool:
+    return fnmatchcase(path, rule.path) and rule.link_id in {None, link_id} and rule.key in {None, key}
 
 
 def _check_range(name: str, value: int | None, least: int, most: int) -> None:
@@ -277,6 +284,7 @@ def _text(value: object, name: str) -> str:
 _FIELDS: Mapping[str, tuple[str, Callable[[object, str], object]]] = {
     "path": ("path", _text),
     "linkId": ("link_id", _text),
+    "key": ("key", _text),
     "topic": ("topic", _text),
     "times": ("times", _integer),
     "after": ("after", _integer),

@@ -11,7 +11,7 @@ Rules of the path "*" are about private and order-entry connections; one of a pu
 from collections.abc import Sequence
 from enum import Enum
 
-from simulator.faults import Faults, Kind
+from simulator.faults import FaultRule, Faults, Kind
 from simulator.outbox import ABORT, Outbox
 
 ENDING = (Kind.WS_STALL, Kind.WS_HALF_OPEN, Kind.WS_DISCONNECT)
@@ -37,12 +37,14 @@ class FrameGate:
         self._path = path
         self._held: list[str] = []
         self.line = Line.OPEN
+        self.key: str | None = None
+        """The API key that has logged in."""
 
     def look(self, topic: str = "") -> None:
         """Take a rule that ends or silences the connection, if one is due."""
         if self.line is not Line.OPEN:
             return
-        rule = self._faults.take_stream(topic, *ENDING, path=self._path)
+        rule = self._due(topic, *ENDING)
         if rule is None:
             return
         match rule.kind:
@@ -59,13 +61,14 @@ class FrameGate:
         self.look()
         return self.line in (Line.OPEN, Line.STALLED)
 
-    def refuses_auth(self) -> bool:
-        """Whether the attempt to log in that goes on now is to be refused."""
-        return self._faults.take_stream("auth", Kind.WS_REFUSE_AUTH, path=self._path) is not None
+    def refuses_auth(self, args: object) -> bool:
+        """Whether the attempt to log in with these `args` is to be refused."""
+        named = args[0] if isinstance(args, list) and args and isinstance(args[0], str) else None
+        return self._faults.take_stream("auth", Kind.WS_REFUSE_AUTH, path=self._path, key=named) is not None
 
     def doubles_fill(self, topic: str) -> bool:
         """Whether the Filled order that is about to be pushed is to be told a second time."""
-        return self._faults.take_stream(topic, Kind.WS_DOUBLE_FILLED, path=self._path) is not None
+        return self._due(topic, Kind.WS_DOUBLE_FILLED) is not None
 
     def push(self, topic: str, frame: str) -> None:
         """Put a frame of a topic into the outbox, or what the rules make of it."""
@@ -78,12 +81,12 @@ class FrameGate:
         if self.line is not Line.OPEN:
             return []
         lost = (Kind.WS_GAP, Kind.WS_MISSED_FILLS) if topic.startswith("execution") else (Kind.WS_GAP,)
-        if self._faults.take_stream(topic, *lost, path=self._path):
+        if self._due(topic, *lost):
             return []
         frames = [frame]
-        if self._faults.take_stream(topic, Kind.WS_DUPLICATE, path=self._path):
+        if self._due(topic, Kind.WS_DUPLICATE):
             frames.append(frame)
-        if self._faults.take_stream(topic, Kind.WS_REORDER, path=self._path):
+        if self._due(topic, Kind.WS_REORDER):
             self._held += frames
             return []
         return [*frames, *self._release()]
@@ -91,6 +94,9 @@ class FrameGate:
     def answered(self, frames: Sequence[str]) -> list[str]:
         """What of the answers to the client goes out, with what was held back behind them."""
         return [*frames, *self._release()] if self.line is Line.OPEN else []
+
+    def _due(self, topic: str, *kinds: Kind) -> FaultRule | None:
+        return self._faults.take_stream(topic, *kinds, path=self._path, key=self.key)
 
     def _release(self) -> list[str]:
         held, self._held = self._held, []

@@ -62,12 +62,16 @@ async def _slowly(received: web.Request, reply: Reply) -> web.StreamResponse:
     response = web.StreamResponse(status=reply.status, headers=reply.headers)
     response.content_length = len(reply.body)
     response.force_close()
-    await response.prepare(received)
     sent = reply.body[: len(reply.body) // 2] if reply.cut else reply.body
     size = -(-len(sent) // PIECES) or 1
-    for first in range(0, len(sent), size):
-        await asyncio.sleep(reply.trickle_ms / 1000 if first else 0)
-        await response.write(sent[first : first + size])
+    try:
+        await response.prepare(received)
+        for first in range(0, len(sent), size):
+            await asyncio.sleep(reply.trickle_ms / 1000 if first else 0)
+            await response.write(sent[first : first + size])
+    except ConnectionError:
+        # The client had no patience, or was killed.
+        return _hung_up(received)
     if reply.cut and received.transport is not None:
         # Closing sends what was written; ending the response would wait for the rest of the declared length.
         received.transport.close()

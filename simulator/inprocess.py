@@ -14,6 +14,7 @@ Private streams: private_stream.private_hub(local) makes sessions that are fed a
 
 import io
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 from urllib.parse import urlsplit
 
 import requests
@@ -67,16 +68,18 @@ class LocalTransport(BaseAdapter):
     ) -> requests.Response:
         """Send one request and let the time pass that it takes."""
         del stream, verify, cert, proxies
-        deadline_ms = self._now_ms() + _read_timeout_ms(timeout)
+        begun_ms = self._now_ms()
+        deadline_ms = begun_ms + _read_timeout_ms(timeout)
         if self._local.outages.down(Part.REST):
             self._advance(self._there_ms)
             raise requests.exceptions.ConnectionError("Connection refused", request=request)
         reply = self._arrive(request, deadline_ms)
         self._wait(reply.delay_ms + self._back_ms, deadline_ms, request)
+        took_ms = self._now_ms() - begun_ms
         if reply.drop or self._local.outages.down(Part.REST):
             raise requests.exceptions.ConnectionError("Connection aborted", request=request)
         self._read_body(reply, request, _read_timeout_ms(timeout))
-        return _response(reply, request)
+        return _response(reply, request, took_ms)
 
     def close(self) -> None:
         """Nothing is held."""
@@ -125,8 +128,25 @@ def _request(prepared: requests.PreparedRequest, remote: str) -> Request:
     )
 
 
-def _response(reply: Reply, request: requests.PreparedRequest) -> requests.Response:
-    response = requests.Response()
+class _Response(requests.Response):
+    """An answer whose `elapsed` is by the exchange's clock: requests would measure the time of this machine."""
+
+    def __init__(self, took_ms: int) -> None:
+        self._took = timedelta(milliseconds=took_ms)
+        super().__init__()
+
+    @property
+    def elapsed(self) -> timedelta:
+        """From the request's leaving to the answer's head."""
+        return self._took
+
+    @elapsed.setter
+    def elapsed(self, measured: timedelta) -> None:
+        """What requests has measured says nothing."""
+
+
+def _response(reply: Reply, request: requests.PreparedRequest, took_ms: int) -> requests.Response:
+    response = _Response(took_ms)
     response.status_code = reply.status
     response.headers = CaseInsensitiveDict(reply.headers)
     response.encoding = get_encoding_from_headers(response.headers)

@@ -74,19 +74,30 @@ class Market(Protocol):
         ...
 
 
+class _Drawn:
+    """What the process of one symbol draws, kept: an hour of seconds and the served history, with some to spare."""
+
+    def __init__(self, instrument: Instrument, seed: int) -> None:
+        process = MarketProcess(instrument=instrument, seed=seed, origin_ms=LIVE_ORIGIN_MS)
+        self.slots = lru_cache(maxsize=8)(process.slots)
+        self.minutes = lru_cache(maxsize=48)(process.minutes)
+        self.hour_bar = lru_cache(maxsize=HISTORY_HOURS + 100)(process.bar)
+
+
+_drawn = lru_cache(maxsize=64)(_Drawn)
+"""Shared by all markets of one seed: an exchange that is made anew in the same process need not draw again."""
+
+
 class SymbolMarket:
     """The live market of one symbol, drawn from a seed."""
 
     def __init__(self, *, instrument: Instrument, seed: int) -> None:
         self.instrument = instrument
         self._key = f"{seed}:{instrument.symbol}"
-        self._process = MarketProcess(instrument=instrument, seed=seed, origin_ms=LIVE_ORIGIN_MS)
         self._jumps = Jumps(instrument)
         self.depth_factor = 1.0
-        # Derived values only: an hour of seconds and the served history, with some to spare.
-        self._slots = lru_cache(maxsize=8)(self._process.slots)
-        self._minutes = lru_cache(maxsize=48)(self._process.minutes)
-        self._hour_bar = lru_cache(maxsize=HISTORY_HOURS + 100)(self._process.bar)
+        drawn = _drawn(instrument, seed)
+        self._slots, self._minutes, self._hour_bar = drawn.slots, drawn.minutes, drawn.hour_bar
 
     def jump(self, factor: float, at_ms: int) -> None:
         """Multiply the price by `factor` from a moment on; ValueError when the result is out of range."""

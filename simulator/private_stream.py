@@ -102,12 +102,13 @@ class PrivateSession:
                 return self._ack(str(other)[:REQUEST_ID_MAX], request_id, "Invalid op")
 
     def _auth(self, args: object, request_id: str) -> dict[str, Json]:
-        if self.gate.refuses_auth():
+        if self.gate.refuses_auth(args):
             return self._auth_refusal(request_id, TradeError(10003, "API key is invalid."))
         try:
             self.key = stream_key(args, self._keys, env=self._env, now_ms=self._now_ms(), remote=self._remote)
         except TradeError as error:
             return self._auth_refusal(request_id, error)
+        self.gate.key = self.key.key
         return self._ack("auth", request_id, "")
 
     def _auth_refusal(self, request_id: str, error: TradeError) -> dict[str, Json]:

@@ -66,7 +66,11 @@ class Sockets:
         socket = web.WebSocketResponse(
             max_msg_size=MESSAGE_BYTES_MAX, timeout=CLOSE_SECONDS, autoping=False, autoclose=False
         )
-        await socket.prepare(request)
+        try:
+            await socket.prepare(request)
+        except ConnectionError:
+            # Gone before it was let in, as a client that is killed.
+            return _hung_up(request)
         ended = self._open[session] = asyncio.Event()
         try:
             await _converse(request, socket, session, _Pace(idle=idle_seconds, way=self._way_seconds))

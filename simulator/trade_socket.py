@@ -91,12 +91,13 @@ class TradeSession:
         """Log in; why it was refused."""
         if self.key is not None:
             return TradeError(20001, "Repeat auth")
-        if self.gate.refuses_auth():
+        if self.gate.refuses_auth(args):
             return TradeError(10003, "API key is invalid.")
         try:
             self.key = stream_key(args, self._keys, env=self._env, now_ms=self._now_ms(), remote=self._remote)
         except TradeError as error:
             return error
+        self.gate.key = self.key.key
         return None
 
     def _order(self, operation: str, echo: dict[str, Json], request: Mapping[str, object]) -> dict[str, Json]:

@@ -1,13 +1,17 @@
-"""Generate what docs/ has from the code: the tables of reasons, settings and states, and the schema of a card.
+"""Generate what docs/ has from the code: the tables of reasons, settings, states and retCodes, and a card's schema.
 
 `python tools/docs.py` rewrites them; `--check` fails when one differs.
 """
 
 import argparse
+import ast
+import inspect
+import itertools
 import json
 import pathlib
 import sys
 
+from gateway.adapters.venue_bybit.codes import NOT_DONE, CodeKind, codes_of
 from gateway.core.lifecycle import ORDER_MOVES
 from gateway.core.reasons import CODES, Reason
 from gateway.settings_table import TABLE as GATEWAY
@@ -31,7 +35,13 @@ def main() -> int:
 
 def pages() -> dict[str, str]:
     """Every generated page by its name."""
-    return {"reasons.md": _reasons(), "settings.md": _settings(), "states.md": _states(), "card.schema.json": _card()}
+    return {
+        "reasons.md": _reasons(),
+        "settings.md": _settings(),
+        "states.md": _states(),
+        "retcodes.md": _retcodes(),
+        "card.schema.json": _card(),
+    }
 
 
 def _keep(path: pathlib.Path, text: str, *, check: bool) -> bool:
@@ -91,6 +101,34 @@ def _states() -> str:
         "| from | to |\n|---|---|",
         rows,
     )
+
+
+def _retcodes() -> str:
+    rows = []
+    for kind, meaning in _meanings_of_kinds().items():
+        ends = "rejected" if kind in NOT_DONE else "looked up"
+        codes = ", ".join(str(code) for code in codes_of(kind)) or "(no retCode)"
+        rows.append(f"| `{kind.value}` | {ends} | {codes} | {meaning} |")
+    return _page(
+        "Bybit's retCodes",
+        "What each says of a new order. *Rejected* is its end. *Looked up* means that the answer proves nothing:\n"
+        "its end is looked for, or its absence proven ([live.md](live.md)). A code that is not here counts as\n"
+        "`unknown`, and so does no answer at all.",
+        "| kind | a new order is | codes | meaning |\n|---|---|---|---|",
+        rows,
+    )
+
+
+def _meanings_of_kinds() -> dict[CodeKind, str]:
+    """The sentences under the kinds, as the code has them; Python forgets such texts, its source does not."""
+    body = ast.parse(inspect.getsource(CodeKind)).body[0]
+    if not isinstance(body, ast.ClassDef):
+        raise TypeError("CodeKind is no class")
+    meanings = {}
+    for name, text in itertools.pairwise(body.body):
+        if isinstance(name, ast.Assign) and isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant):
+            meanings[CodeKind(ast.literal_eval(name.value))] = str(text.value.value)
+    return meanings
 
 
 def _card() -> str:

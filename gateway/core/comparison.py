@@ -10,8 +10,9 @@ Compared, in this order:
 4. the wallet    its cash has not fallen by more than the orders of this gateway and funding explain
 
 Positions, orders held for ended and the wallet are read at a moment while orders move, and a venue shows changes late.
-A symbol on which something moves is left out of a pass, and such a difference counts only when two passes in a row find
-it, the same to the last digit. At the start, where nothing moves, it counts at once.
+A symbol on which something moves is left out of a pass. Such a difference counts only once it is older than the venue
+could hide a change, the same to the last digit, while nothing of ours moved there; so it does at the start, unless an
+order moved shortly before.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -47,7 +48,7 @@ class Difference:
     symbol: Symbol | None
     """The symbol that it is about; None for the wallet."""
     certain: bool
-    """False when it counts only once two passes have found it."""
+    """False when it may be no more than a change that the venue shows late."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +75,39 @@ class JournalSide:
     """None before the first pass in which nothing moved."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Suspicion:
+    """A difference that may be no more than a change that the venue shows late."""
+
+    difference: Difference
+    since_ms: int
+    """When it was seen first, with nothing moved since then; by the gateway's clock."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sight:
+    """When a pass looked, and what moved before; times are by the gateway's clock."""
+
+    begun_ms: int
+    ended_ms: int
+    at_start: bool
+    """Whether no pass came before it."""
+    lag_ms_max: int
+    """How long the venue may hide a change."""
+    moving: Collection[Symbol]
+    """What this pass leaves out."""
+    moved_ms: Mapping[Symbol, int]
+    """When an order last moved on a symbol."""
+
+    def moved_since(self, symbol: Symbol | None, at_ms: int) -> bool:
+        """Whether an order moved on the symbol then or later; None is for any symbol, as the wallet is."""
+        return any(moved_ms >= at_ms for name, moved_ms in self.moved_ms.items() if symbol in {None, name})
+
+    def leaves_out(self, symbol: Symbol | None) -> bool:
+        """Whether a difference of the symbol could not be seen."""
+        return symbol in self.moving or (symbol is None and bool(self.moving))
+
+
 def compare(snapshot: AccountSnapshot, executions: Sequence[Execution], journal: JournalSide) -> list[Difference]:
     """Every difference. `executions` are those of the snapshot that were not judged by an earlier pass."""
     found = [
@@ -93,16 +127,27 @@ def awaits_its_order(execution: Execution, orders: Mapping[OrderLinkId, OrderRec
 
 
 def standing_differences(
-    found: Sequence[Difference], earlier: Collection[Difference], moving: Collection[Symbol], *, at_start: bool
-) -> tuple[list[Difference], list[Difference]]:
-    """What counts now, and what the next pass must confirm; `earlier` is what this one had to.
+    found: Sequence[Difference], earlier: Collection[Suspicion], sight: Sight
+) -> tuple[list[Difference], list[Suspicion]]:
+    """What counts now, and what a later pass must confirm; `earlier` is what this one had to.
 
     What could not be looked at, since its symbol moves, is neither confirmed nor dropped.
     """
-    known = {one.key for one in earlier}
-    counts = [one for one in found if one.certain or at_start or one.key in known]
-    kept = [one for one in earlier if one.symbol in moving or (one.symbol is None and moving)]
-    return counts, [*kept, *(one for one in found if one not in counts)]
+    known = {one.difference.key: one for one in earlier}
+    counts, suspected = [], []
+    for one in found:
+        suspicion = known.get(one.key)
+        if suspicion is None or sight.moved_since(one.symbol, suspicion.since_ms):
+            suspicion = Suspicion(difference=one, since_ms=sight.ended_ms)
+        hidden_until_ms = sight.begun_ms - sight.lag_ms_max
+        at_once = one.certain or (sight.at_start and not sight.moved_since(one.symbol, hidden_until_ms))
+        if at_once or suspicion.since_ms <= hidden_until_ms:
+            counts.append(one)
+        else:
+            suspected.append(suspicion)
+    seen = {one.key for one in found}
+    left_out = [one for one in earlier if one.difference.key not in seen and sight.leaves_out(one.difference.symbol)]
+    return counts, [*left_out, *suspected]
 
 
 def wallet_change(snapshot: AccountSnapshot, journal: JournalSide) -> Decimal | None:

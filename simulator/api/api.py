@@ -83,14 +83,14 @@ class Api:
         """How long the request is held up before it reaches the exchange; to be asked once, before `handle`."""
         if not self._faults.waiting:
             return 0
-        return self._faults.arrival_delay_ms(request.path, _link_id(request.fields()))
+        return self._faults.arrival_delay_ms(request.path, _link_id(request.fields()), request.headers.get(KEY))
 
     def handle(self, request: Request) -> Reply:
         """Carry a request out, now."""
         arrival = self._arrived(request)
         fault: FaultRule | None = None
         if self.addresses.admits(request.remote, self._exchange.clock.now_ms()):
-            fault = self._faults.take(request.path, arrival.link_id)
+            fault = self._faults.take(request.path, arrival.link_id, request.headers.get(KEY))
             reply = self._answer(arrival, fault)
         else:
             reply = page_reply(403, BANNED_PAGE, "text/plain")

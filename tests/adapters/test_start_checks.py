@@ -9,7 +9,14 @@ from fake_reads import FakeReads, page
 from fakes import FakeClock
 
 from gateway.adapters.venue_bybit.api_key import KeyFacts, read_key
-from gateway.adapters.venue_bybit.checks import ACCEPTANCES, StartFacts, gather_start_facts, start_faults
+from gateway.adapters.venue_bybit.checks import (
+    ACCEPTANCES,
+    StartFacts,
+    accepted_in,
+    gather_start_facts,
+    owner_of,
+    start_faults,
+)
 from gateway.adapters.venue_bybit.codes import CodeKind
 from gateway.adapters.venue_bybit.faults import NoAnswerError, Refusal
 from gateway.adapters.venue_bybit.session import Reply
@@ -302,3 +309,23 @@ async def test_the_skew_is_taken_from_the_quickest_answer_less_half_its_way() ->
 async def test_a_time_that_cannot_be_read_is_no_time(nanoseconds: Any) -> None:
     with pytest.raises(VenueUnavailableError):
         await measure_skew(FakeReads(get_server_time={"timeNano": nanoseconds}))
+
+
+def test_demo_trading_starts_although_it_tells_nothing_of_its_keys() -> None:
+    unasked = dataclasses.replace(facts(), key=None, unlearned=("get_api_key_information: 10032",))
+    assert faults(unasked, accepted_in("demo", None, NOTHING)) == ()
+    assert faults(unasked, accepted_in("mainnet", None, NOTHING)) != ()
+
+
+def test_what_demo_trading_does_tell_of_a_key_is_judged_as_elsewhere() -> None:
+    key = read_key(rights(Wallet=["Withdraw"]), NOW_MS)
+    assert faults(facts(key), accepted_in("demo", key, NOTHING)) != ()
+
+
+def test_an_account_is_told_from_others_by_its_user_and_on_demo_by_the_key() -> None:
+    key = a_key(userID=4711)
+    assert owner_of("mainnet", key, "KEY0000001") == "4711"
+    assert owner_of("mainnet", None, "KEY0000001") == ""
+    assert owner_of("demo", key, "KEY0000001") == owner_of("demo", None, "KEY0000001")
+    assert owner_of("demo", None, "KEY0000001") != owner_of("demo", None, "KEY0000002")
+    assert "KEY0000001" not in owner_of("demo", None, "KEY0000001")

@@ -3,7 +3,7 @@
 from decimal import Decimal
 
 import pytest
-from builders import BTC
+from builders import BTC, NOW_MS
 from hypothesis import given
 from hypothesis import strategies as st
 from journal_kit import FILL, a_filled, a_record
@@ -12,6 +12,8 @@ from venue_kit import a_position, a_snapshot, a_venue_order, a_wallet, an_execut
 from gateway.core.comparison import (
     Difference,
     JournalSide,
+    Sight,
+    Suspicion,
     WalletBase,
     awaits_its_order,
     compare,
@@ -171,24 +173,61 @@ def one(key, symbol=BTC, *, certain=False):
     return Difference(key=key, text=key, symbol=symbol, certain=certain)
 
 
-def test_what_was_seen_once_counts_when_the_next_pass_finds_the_same():
-    counts, suspected = standing_differences([one("a")], [], (), at_start=False)
-    assert (counts, suspected) == ([], [one("a")])
-    assert standing_differences([one("a")], suspected, (), at_start=False) == ([one("a")], [])
-    assert standing_differences([one("b")], suspected, (), at_start=False) == ([], [one("b")])
-    assert standing_differences([], suspected, (), at_start=False) == ([], [])
+LAG_MS = 10_000
+
+
+def sight(at_ms=NOW_MS, *, at_start=False, moving=(), **moved_ms):
+    """A pass, and when each symbol last moved."""
+    return Sight(
+        begun_ms=at_ms - 100, ended_ms=at_ms, at_start=at_start, lag_ms_max=LAG_MS, moving=moving, moved_ms=moved_ms
+    )
+
+
+def suspected(key, symbol=BTC, since_ms=NOW_MS):
+    return Suspicion(difference=one(key, symbol), since_ms=since_ms)
+
+
+LATER_MS = NOW_MS + LAG_MS + 100
+
+
+def test_what_was_seen_once_counts_when_it_is_seen_again_after_the_venues_lag():
+    counts, suspicions = standing_differences([one("a")], [], sight())
+    assert (counts, suspicions) == ([], [suspected("a")])
+    assert standing_differences([one("a")], suspicions, sight(LATER_MS - 1)) == ([], [suspected("a")])
+    assert standing_differences([one("a")], suspicions, sight(LATER_MS)) == ([one("a")], [])
+    other = suspected("b", since_ms=LATER_MS)
+    assert standing_differences([one("b")], suspicions, sight(LATER_MS)) == ([], [other])
+    assert standing_differences([], suspicions, sight(LATER_MS)) == ([], [])
+
+
+def test_a_suspicion_begins_anew_when_something_moved_after_it():
+    anew = suspected("a", since_ms=LATER_MS)
+    moved = sight(LATER_MS, BTCUSDT=NOW_MS)
+    assert standing_differences([one("a")], [suspected("a")], moved) == ([], [anew])
+    before, elsewhere = sight(LATER_MS, BTCUSDT=NOW_MS - 1), sight(LATER_MS, ETHUSDT=NOW_MS)
+    for still in (before, elsewhere):
+        assert standing_differences([one("a")], [suspected("a")], still) == ([one("a")], [])
+    wallet = standing_differences([one("w", None)], [suspected("w", None)], elsewhere)
+    assert wallet == ([], [suspected("w", None, since_ms=LATER_MS)])
 
 
 def test_at_the_start_and_for_what_is_certain_once_is_enough():
-    assert standing_differences([one("a")], [], (), at_start=True) == ([one("a")], [])
+    assert standing_differences([one("a")], [], sight(at_start=True)) == ([one("a")], [])
     sure = one("a", certain=True)
-    assert standing_differences([sure], [], (), at_start=False) == ([sure], [])
+    assert standing_differences([sure], [], sight(BTCUSDT=NOW_MS)) == ([sure], [])
+
+
+def test_at_the_start_an_order_of_shortly_before_may_not_show_yet():
+    shortly, long_ago = NOW_MS - 100 - LAG_MS, NOW_MS - 101 - LAG_MS
+    assert standing_differences([one("a")], [], sight(at_start=True, BTCUSDT=shortly)) == ([], [suspected("a")])
+    assert standing_differences([one("a")], [], sight(at_start=True, BTCUSDT=long_ago)) == ([one("a")], [])
 
 
 def test_a_suspicion_outlives_a_pass_in_which_its_symbol_moved():
-    assert standing_differences([], [one("a")], {BTC}, at_start=False) == ([], [one("a")])
-    assert standing_differences([], [one("a")], {ETH}, at_start=False) == ([], [])
-    assert standing_differences([], [one("w", None)], {ETH}, at_start=False) == ([], [one("w", None)])
+    assert standing_differences([], [suspected("a")], sight(moving={BTC})) == ([], [suspected("a")])
+    assert standing_differences([], [suspected("a")], sight(moving={ETH})) == ([], [])
+    wallet = suspected("w", None)
+    assert standing_differences([], [wallet], sight(moving={ETH})) == ([], [wallet])
 
 
 quantities = st.decimals(min_value=-5, max_value=5, places=3)

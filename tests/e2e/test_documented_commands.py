@@ -24,6 +24,16 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 BIN = pathlib.Path(sys.executable).parent
 DOCUMENTS = ("README.md", "RUNBOOK.md")
 BLOCK_SECONDS_MAX = 30
+LIVE = "live trading"
+"""The condition of the blocks that are for `make run-live-sim`."""
+IMPATIENT = {
+    "VENUE_ANSWER_MS": "1000",
+    "RECV_WINDOW_MS": "2000",
+    "VENUE_LAG_MS_MAX": "1000",
+    "ORDER_AGE_SECONDS_MAX": "1",
+    "RECONCILE_SECONDS": "2",
+}
+"""With these a live drill takes seconds; the documents speak of the defaults."""
 CALLS_MAX = 300
 """Calls that use up the rate limit, at the most."""
 
@@ -86,20 +96,24 @@ RUN = [block for block in BLOCKS if not block.note.startswith("not run: ")]
 
 
 class Stacks:
-    """A stack of its own for each document, one at a time: its commands follow on each other, and some stop a part."""
+    """A stack of its own for each document, one at a time: its commands follow on each other, and some stop a part.
+
+    The blocks about live trading have one more.
+    """
 
     def __init__(self, folder: Callable[[str], pathlib.Path]) -> None:
         self._folder = folder
-        self._document = ""
+        self._of = ("", False)
         self._stack: Stack | None = None
 
-    def running(self, document: str) -> Stack:
+    def running(self, document: str, *, live: bool = False) -> Stack:
         """The stack of a document, started when another one ran."""
-        if self._stack is None or self._document != document:
+        if self._stack is None or self._of != (document, live):
             self.stop()
-            stack = Stack(ports=Ports.free(), state_dir=self._folder(document))
+            env = IMPATIENT if live else {}
+            stack = Stack(ports=Ports.free(), env=env, state_dir=self._folder(document), live_sim=live)
             stack.start()
-            self._stack, self._document = stack, document
+            self._stack, self._of = stack, (document, live)
         return self._stack
 
     def stop(self) -> None:
@@ -118,8 +132,8 @@ def stacks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stacks]:
 
 @pytest.mark.parametrize("block", RUN, ids=str)
 def test_a_documented_command_answers_as_documented(stacks: Stacks, block: Block) -> None:
-    running = stacks.running(block.document)
     condition = block.note.removeprefix("run with: ")
+    running = stacks.running(block.document, live=condition == LIVE)
     with CONDITIONS[condition](running) if condition else contextlib.nullcontext():
         done = run(block.script, running)
     assert done.returncode == 0, f"{block} ended with {done.returncode}:\n{done.stdout}"
@@ -175,7 +189,7 @@ def test_only_what_needs_docker_or_another_state_of_the_machine_is_not_run() -> 
         str(block)
         for block in BLOCKS
         if block not in RUN
-        and not re.search(r"\b(docker|make|models activate|inference\.train)\b|grep ERROR|var/aside", block.script)
+        and not re.search(r"\b(docker|make|models activate|inference\.train|sudo)\b|grep ERROR|var/aside", block.script)
     ]
     assert unusual == []
 
@@ -233,7 +247,9 @@ def run(script: str, stack: Stack) -> subprocess.CompletedProcess[str]:
 
 def rewritten(script: str, stack: Stack) -> str:
     """The script with the stack's ports, its folder for var/, and the Python that runs this test."""
-    for documented, port in ((8000, stack.ports.gateway), (9000, stack.ports.model), (3000, stack.ports.dashboard)):
+    ports = stack.ports
+    taken = ((8000, ports.gateway), (9000, ports.model), (3000, ports.dashboard), (15050, ports.simulator))
+    for documented, port in taken:
         script = script.replace(f"127.0.0.1:{documented}", f"127.0.0.1:<{port}>")
     script = re.sub(r"<(\d+)>", r"\1", script)
     script = re.sub(r"(?<![\w/.-])var/", f"{stack.state_dir}/", script)
@@ -242,7 +258,7 @@ def rewritten(script: str, stack: Stack) -> str:
 
 def address_of(stack: Stack) -> dict[str, str]:
     return {
-        "JOURNAL_PATH": str(stack.state_dir / "journal.sqlite3"),
+        "JOURNAL_PATH": str(stack.state_dir / ("live-sim.sqlite3" if stack.live_sim else "journal.sqlite3")),
         "TOLLGATE_ADDR": f"127.0.0.1:{stack.ports.gateway}",
         "TOLLGATE_MODEL_ADDR": f"127.0.0.1:{stack.ports.model}",
     }
@@ -339,5 +355,6 @@ CONDITIONS: dict[str, Callable[[Stack], contextlib.AbstractContextManager[None]]
     "gateway stopped": lambda stack: part_stopped(stack, "gateway"),
     "trading halted": trading_halted,
     "rate limit used up": rate_limit_used_up,
+    LIVE: lambda _: contextlib.nullcontext(),
 }
 """What must be so while a block runs, and is put right after it."""

@@ -54,6 +54,20 @@ def test_every_setting_passes_through_compose_with_its_own_default(
             assert passed[name].casefold() == f"${{{name}:-{default}}}".casefold()
 
 
+def test_live_trading_has_a_journal_of_its_own_and_its_key_from_files(compose: dict[str, Any]) -> None:
+    live = yaml.safe_load((ROOT / "docker-compose.live.yml").read_text(encoding="utf8"))
+    [(name, backend)] = live["services"].items()
+    settings = backend["environment"]
+    assert name == "backend"
+    assert set(settings) <= set(compose["services"]["backend"]["environment"])
+    assert settings["JOURNAL_PATH"] != compose["services"]["backend"]["environment"]["JOURNAL_PATH"]
+    assert (settings["TRADING_MODE"], settings["MARKET_DATA"]) == ("live", "bybit")
+    for secret in backend["secrets"]:
+        assert settings[f"{secret.upper()}_FILE"] == f"/run/secrets/{secret}"
+        assert live["secrets"][secret]["file"].startswith(f"${{{secret.upper()}_FILE:?")
+    assert set(live["secrets"]) == set(backend["secrets"]) == {"bybit_api_key", "bybit_api_secret"}
+
+
 def test_the_example_of_an_environment_file_names_every_setting_that_an_operator_may_change() -> None:
     text = (ROOT / ".env.example").read_text(encoding="utf8")
     named = set(re.findall(r"^#([A-Z_]+)=", text, re.MULTILINE))

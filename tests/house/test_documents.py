@@ -13,12 +13,15 @@ from inference.settings import SETTINGS
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 WRITTEN = ("README.md", "RUNBOOK.md", "CONTRIBUTING.md", "CHANGELOG.md")
 PAGES = [ROOT / name for name in WRITTEN] + sorted((ROOT / "docs").glob("*.md"))
-GENERATED = ("settings.md", "reasons.md", "states.md")
+GENERATED = ("settings.md", "reasons.md", "states.md", "retcodes.md")
+COMPOSE = ("docker-compose.yml", "docker-compose.live.yml")
 MADE_BY_RUNNING = ("var/",)
 NOT_SETTINGS = {
     "ORT_DISABLE_TELEMETRY",
     "YYYYMMDD_HHMMSS",  # the form of a version
-    "TABLE",
+    "COMPOSE_FILE",  # compose's own
+    "GENERAL",
+    "LIVE",
     "SETTINGS",
     "NOT_SERVING",
     "SERVING",
@@ -81,7 +84,7 @@ def test_every_word_in_capitals_is_a_setting_a_reason_or_a_known_name(path):
     words |= set(re.findall(r"\b([A-Z]+_[A-Z_]+)=", text)) | set(re.findall(r"\b[A-Z]+_[A-Z_]+\b", text))
     settings = {row.name for row in TABLE} | {row.name for row in SETTINGS.values()}
     codes = {codes.grpc for codes in CODES.values()}
-    compose = set(re.findall(r"\$\{(\w+)", (ROOT / "docker-compose.yml").read_text(encoding="utf8")))
+    compose = {word for name in COMPOSE for word in re.findall(r"\$\{(\w+)", (ROOT / name).read_text(encoding="utf8"))}
     assert words - settings - set(Reason) - codes - compose - NOT_SETTINGS == set()
 
 

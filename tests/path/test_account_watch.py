@@ -119,6 +119,42 @@ async def test_a_position_that_was_late_at_the_venue_is_no_difference(world):
     assert changes(world) == []
 
 
+async def test_a_restart_shortly_after_an_order_waits_until_the_venue_must_show_it(world):
+    await world.account_watch.run()
+    await bought(world)
+    later(world, 1)
+    world.restart()
+    holds(world)
+    assert not await world.account_watch.run()
+    assert reason_of(await bought(world, "key-2")) is Reason.RECONCILING
+    later(world, 10)
+    holds(world, positions=(a_position(str(world.account.ledger.position_qty(BTC))),))
+    assert await world.account_watch.run()
+    assert changes(world) == []
+
+
+async def test_a_position_that_never_came_reduces_after_a_restart(world):
+    await world.account_watch.run()
+    await bought(world)
+    later(world, 1)
+    world.restart()
+    for _ in range(2):
+        holds(world)
+        assert not await world.account_watch.run()
+        later(world, 10)
+    assert [state for state, _, _ in changes(world)] == [RiskState.REDUCING]
+
+
+async def test_two_sights_within_the_venues_lag_prove_nothing(world):
+    await world.account_watch.run()
+    await bought(world)
+    for _ in range(3):
+        later(world, 3)
+        holds(world)
+        assert not await world.account_watch.run()
+    assert changes(world) == []
+
+
 async def test_an_order_that_moves_during_the_comparison_is_left_out_of_it(world):
     await world.account_watch.run()
     holds(world)
@@ -165,6 +201,8 @@ async def test_a_difference_that_stands_is_journaled_once_and_again_after_a_resu
     await world.guard.resume("ada", "seen")
     for _ in range(2):
         await world.account_watch.run()
+        later(world, 10)
+        holds(world, positions=(a_position("0.5"),))
     assert [state for state, _, _ in changes(world)] == [RiskState.REDUCING, RiskState.ACTIVE, RiskState.REDUCING]
 
 

@@ -6,6 +6,7 @@ from decimal import Decimal
 
 import pytest
 from builders import BTC, a_book, a_decision, a_policy, an_order
+from fakes import FakeVenue
 from journal_kit import FILL, a_record
 from venue_kit import a_snapshot, a_wallet
 from world import World
@@ -54,6 +55,42 @@ async def test_a_later_copy_is_replayed(world):
     assert isinstance(first, Answer)
     assert again == replace(first, replayed=True)
     assert len(world.venue.submitted) == 1
+
+
+class SlowVenue(FakeVenue):
+    """Answers nothing before it is let."""
+
+    def __init__(self):
+        super().__init__()
+        self.found, self.answers = asyncio.Event(), asyncio.Event()
+
+    async def submit(self, approved):
+        await self.answers.wait()
+        return await super().submit(approved)
+
+    async def find(self, record):
+        await self.found.wait()
+        return self.known.get(record.order_link_id)
+
+
+async def test_an_order_that_ends_while_the_venue_is_asked_about_another_is_booked_once(world):
+    world.venue = SlowVenue()
+    lost = a_record(key="lost", symbol="ETHUSDT", state=OrderState.UNKNOWN)
+    world.journal.records.append(lost)
+    world.restart()
+    running = asyncio.create_task(world.path.execute(an_order()))
+    await asyncio.sleep(0)
+    reconciling = asyncio.create_task(world.reconciler.run())
+    await asyncio.sleep(0)
+    world.venue.answers.set()
+    filled = (await running).record
+    world.venue.known = {
+        lost.order_link_id: Outcome(state=OrderState.UNKNOWN),
+        filled.order_link_id: Outcome(state=OrderState.FILLED, fills=filled.fills, evidence=Evidence.STREAM),
+    }
+    world.venue.found.set()
+    await reconciling
+    assert world.account.ledger.position_qty(BTC) == filled.fills[0].qty
 
 
 @pytest.mark.parametrize(

@@ -286,12 +286,12 @@ def test_a_rule_that_says_nothing_is_refused_by_name(row, error):
 
 def test_every_rule_of_the_wire_is_read():
     row = {
-        "kind": "code_after_accept", "path": "/v5/*", "linkId": "a", "topic": "order", "times": 0, "after": 2,
-        "probability": 0.5, "ms": 3, "code": 10016, "status": 502, "text": "x",
+        "kind": "code_after_accept", "path": "/v5/*", "linkId": "a", "key": "k", "topic": "order", "times": 0,
+        "after": 2, "probability": 0.5, "ms": 3, "code": 10016, "status": 502, "text": "x",
     }  # fmt: skip
     assert rule_from(row) == FaultRule(
-        kind=Kind.CODE_AFTER_ACCEPT, path="/v5/*", link_id="a", topic="order", times=None, after=2, probability=0.5,
-        ms=3, code=10016, status=502, text="x",
+        kind=Kind.CODE_AFTER_ACCEPT, path="/v5/*", link_id="a", key="k", topic="order", times=None, after=2,
+        probability=0.5, ms=3, code=10016, status=502, text="x",
     )  # fmt: skip
 
 
@@ -301,6 +301,19 @@ def test_a_fault_by_order_meets_queries_about_it_too():
     path = "/v5/order/realtime"
     codes = [told(bench.get(path, f"category=linear&orderLinkId={name}"))["retCode"] for name in ("a", "b")]
     assert codes == [10016, 0]
+
+
+def test_a_fault_by_key_meets_the_requests_of_that_key_alone():
+    bench = Bench()
+    bench.local.faults.add(
+        FaultRule(kind=Kind.CODE_BEFORE_ACCEPT, code=10016, key="SIMKEY0002"),
+        FaultRule(kind=Kind.CODE_BEFORE_ACCEPT, code=10000, key=KEY, times=None),
+        FaultRule(kind=Kind.DELAY_BEFORE, ms=40, key="SIMKEY0002"),
+    )
+    assert told(bench.post(CREATE, order("a")))["retCode"] == 10000
+    assert told(bench.get("/v5/order/realtime", "category=linear"))["retCode"] == 10000
+    assert bench.local.faults.arrival_delay_ms(CREATE, "a", KEY) == 0
+    assert bench.local.faults.arrival_delay_ms(CREATE, "a", "SIMKEY0002") == 40
 
 
 def test_the_log_tells_what_was_asked_done_and_answered():

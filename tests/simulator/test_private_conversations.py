@@ -379,6 +379,17 @@ def test_a_log_in_is_refused_on_purpose_once() -> None:
     assert talk.log_in(OWN, venue.now_ms())["success"] is True
 
 
+def test_a_fault_by_key_hurts_the_streams_of_that_key_alone() -> None:
+    venue = a_venue()
+    venue.fault(Kind.WS_GAP, key=FOREIGN.key, times=None)
+    venue.fault(Kind.WS_REFUSE_AUTH, key=FOREIGN.key)
+    own, refused = venue.listener("order"), Talk(venue.private.open())
+    assert refused.log_in(FOREIGN, venue.now_ms())["success"] is False
+    foreign = venue.listener("order", key=FOREIGN)
+    venue.order()
+    assert (own.topics_told(), foreign.topics_told()) == (["order"], [])
+
+
 def test_faults_of_the_same_seed_hit_the_same_frames() -> None:
     def heard() -> list[str]:
         venue = a_venue(faults_seed=5)

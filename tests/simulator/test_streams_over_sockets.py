@@ -20,6 +20,25 @@ from simulator.sockets import OPENS_SECONDS, Sockets
 __all__ = ["server"]
 
 
+async def test_a_client_that_is_gone_before_it_is_let_in_or_has_its_answer_disturbs_nobody(
+    server: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    server.fault(Kind.SLOW_BODY, path="/v5/market/time", ms=20)
+    upgrade = (
+        "Upgrade: websocket\r\nConnection: Upgrade\r\n"
+        "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+    )
+    for path, headers in (("/v5/private", upgrade), ("/v5/public/linear", upgrade), ("/v5/market/time", "")):
+        _, writer = await asyncio.open_connection("127.0.0.1", server.serving.port)
+        writer.write(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n{headers}\r\n".encode())
+        writer.close()
+        await writer.wait_closed()
+    await asyncio.sleep(0.1)
+    assert caplog.text == ""
+    async with server.connect() as socket:
+        await log_in(server, socket, "order")
+
+
 async def test_an_order_over_rest_and_its_pushes_tell_the_same(server: Server) -> None:
     async with server.connect() as socket:
         await log_in(server, socket, "order", "execution", "position", "wallet")

@@ -8,6 +8,8 @@
 5. Each kind of call keeps to its rolling second, and all of them together to the limit of the address. Of both, a
    part is kept for orders that reduce a position.
 6. The breaker holds back orders that open a position.
+
+An order that was approved before a halt, and waits for its turn, is not sent after it.
 """
 
 import math
@@ -73,8 +75,17 @@ class Heard:
 class Budget:
     """The budget of one account and address; all sessions of a process share it, in one thread."""
 
-    def __init__(self, *, clock: Clock, alarm: Callable[[Alarm], None], ban: AddressBan) -> None:
+    def __init__(
+        self,
+        *,
+        clock: Clock,
+        alarm: Callable[[Alarm], None],
+        ban: AddressBan,
+        halted: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """`halted`: whether an operator, or an alarm, has forbidden every order."""
         self._clock = clock
+        self._halted = halted
         self._alarm = alarm
         self._ban = ban
         self._windows = {method: _Window(limit, SPAN_MS) for method, limit in LIMITS.items()}
@@ -89,6 +100,8 @@ class Budget:
     def block(self, *, reduce_only: bool) -> VenueBlock | None:
         """Why no such order may go out at this moment; None when it may."""
         now_ms = self._clock.now_ms()
+        if self._halted():
+            return _block("trading is halted", SPAN_MS)
         if self._stopped:
             return VenueBlock(what=self._stopped, retry_after_seconds=STOPPED_RETRY_SECONDS)
         shut_ms = 0 if reduce_only else self._breaker.shut_ms(now_ms)

@@ -1,9 +1,10 @@
 """What must hold before a live order is sent: the clock, the API key, the position mode and the margin mode.
 
 Each fault says what is wrong and what to do, and names the setting that lets the gateway start all the same, where
-there is one. What could not be learned is a fault like any other.
+there is one. What could not be learned is a fault like any other, but for what demo trading does not tell of its keys.
 """
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -27,6 +28,10 @@ EXPIRES_DAYS_MIN = 7
 CROSS_MARGIN = "REGULAR_MARGIN"
 TRADING_RIGHTS = frozenset({"Order", "Position"})
 ONE_WAY = 0
+DEMO = "demo"
+"""Bybit's demo trading answers no question about keys; they open no money."""
+NAME_DIGITS = 12
+"""Of a key's digest: enough to tell the keys of one person apart."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +61,21 @@ def start_faults(facts: StartFacts, *, accepted: frozenset[str], clock_skew_ms_m
         *_key_faults(facts, accepted),
     ]
     return tuple(fault for fault in faults if fault is not None)
+
+
+def accepted_in(env: str, key: KeyFacts | None, accepted: frozenset[str]) -> frozenset[str]:
+    """The faults of a key that are accepted in an environment: on demo all, when nothing is told of the key."""
+    return ACCEPTANCES if env == DEMO and key is None else accepted
+
+
+def owner_of(env: str, key: KeyFacts | None, api_key: str) -> str:
+    """What tells this account from others of its environment; empty when that was not told.
+
+    The user's id; on demo a digest of the key, so that the name does not depend on what is told there.
+    """
+    if env == DEMO:
+        return f"key-{hashlib.sha256(api_key.encode()).hexdigest()[:NAME_DIGITS]}"
+    return key.user_id if key else ""
 
 
 class _Gathering:

@@ -86,6 +86,11 @@ def kind_of(code: int) -> CodeKind:
     return _KINDS.get(code, CodeKind.UNKNOWN)
 
 
+def codes_of(kind: CodeKind) -> tuple[int, ...]:
+    """The retCodes of a kind, smallest first."""
+    return tuple(sorted(_TABLE.get(kind, ())))
+
+
 def kind_of_status(status: int, text: str) -> CodeKind:
     """The meaning of an HTTP status other than 200, with the beginning of the body.
 
