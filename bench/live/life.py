@@ -25,7 +25,7 @@ from gateway.core.facts import CalibrationStanding, Policy
 from gateway.core.model import Book, Instrument, Level, Order, OrderKey, OrderRecord, Symbol, WatchState
 from gateway.guard import RiskGuard
 from gateway.order_path import OrderPath
-from gateway.ports import Step
+from gateway.ports import Step, Venue
 from gateway.reconcile import Reconciler
 from gateway.settings import Settings, load
 from gateway.side import Core
@@ -209,6 +209,7 @@ class Life:
         disk: Disk,
         chance: Random,
         watcher: Watcher,
+        venue_of: Callable[[Venue], Venue],
     ) -> None:
         live = settings.live
         if live is None:
@@ -232,12 +233,13 @@ class Life:
         )
         ban = AddressBan(clock=clock, seconds=live.ban_seconds)
         self.side = LiveSide(settings, live, self._market, clock, ban, way=way)
+        self.venue = venue_of(self.side.venue)
         self.account = self.side.account
         self._build(settings, clock)
 
     def _build(self, settings: Settings, clock: GatewayClock) -> None:
         """What wiring.py builds around a side."""
-        account, journal, venue, market = self.account, self.journal, self.side.venue, self._market
+        account, journal, venue, market = self.account, self.journal, self.venue, self._market
         self.guard = RiskGuard(
             account=account,
             journal=journal,

@@ -6,7 +6,7 @@ supervisor, as a service would be.
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from contextvars import copy_context
 from random import Random
@@ -18,7 +18,7 @@ from bench.live.journal import Disk
 from bench.live.life import OWNER, GatewayClock, Life, Watcher, live_settings, owned_task
 from bench.live.relay import KilledError, Relay
 from gateway.core.model import Order
-from gateway.ports import StartError
+from gateway.ports import StartError, Venue
 from gateway.venue_health import VenueHealth
 from simulator.api.limits import LimitConfig
 from simulator.inprocess import ExchangeConfig, LocalExchange
@@ -45,8 +45,10 @@ class World:
         symbols: Sequence[str] = ("BTCUSDT",),
         limits: LimitConfig | None = None,
         watcher: Watcher | None = None,
+        venue_of: Callable[[Venue], Venue] = lambda venue: venue,
         **settings: str,
     ) -> None:
+        """`venue_of` puts something else in the place of the gateway's venue, to see that the audit finds it."""
         structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
         self.time = VirtualTime(START_MS)
         self.loop = VirtualLoop(self.time)
@@ -62,6 +64,7 @@ class World:
         self.disk = Disk()
         self.chance = Random(seed)
         self.watcher = watcher or Watcher()
+        self._venue_of = venue_of
         self.settings = live_settings(tuple(symbols), **settings)
         self.lives = 0
         """How many gateways there were."""
@@ -154,6 +157,7 @@ class World:
             disk=self.disk,
             chance=self.chance,
             watcher=self.watcher,
+            venue_of=self._venue_of,
         )
 
     def _failed(self, _loop: asyncio.AbstractEventLoop, told: dict[str, Any]) -> None:
