@@ -30,7 +30,7 @@ from simulator.outages import Part
 SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT")
 TICK_MS = 50
 LIMITS = LimitConfig(
-    per_second={path: 200 for path in (CREATE, "/v5/order/realtime", "/v5/order/history", "/v5/execution/list")},
+    per_second=dict.fromkeys((CREATE, "/v5/order/realtime", "/v5/order/history", "/v5/execution/list"), 200),
     address_requests=100_000,
 )
 """The account of a large client: the headers tell the gateway."""
@@ -39,6 +39,8 @@ KILL_EVERY_MS = 120_000
 OUTAGE_EVERY_MS = 180_000
 OPERATOR_EVERY_MS = 2_000
 LOOK_EVERY_MS = 30_000
+START_USD = Decimal(10_000_000)
+"""So much that the fees of half an hour are no drawdown."""
 CAP_USD = "20000"
 REDUCTIONS = 0.2
 """So many of the orders may only reduce a position."""
@@ -65,6 +67,7 @@ class Soak:
             limits=LIMITS,
             watcher=self.audit,
             venue_of=self.venue_of,
+            start_usd=START_USD,
             PER_SYMBOL_USD_CAP=CAP_USD,
             VENUE_BAN_SECONDS="10",
         )

@@ -2,7 +2,7 @@
 trust.
 
 As it happens
-  - An order leaves the gateway only when its record is durable, while it is open there, and not while trading is halted.
+  - An order leaves the gateway only when its record is durable, while it is open there, and never during a halt.
   - It leaves a second time only when the first can no longer be taken.
   - No order is approved that could take the exposure beyond the cap, at the price of its approval, with everything open
     or unknown counted as if it filled whole, and everything settled as the exchange has it.
@@ -19,16 +19,18 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
 from bench.live.journal import WrongMoveError, check_move
-from bench.live.life import CREATE, KEY, START_USD, UID, Life, Watcher
+from bench.live.life import CREATE, KEY, UID, Life, Watcher
 from bench.live.world import World
 from gateway.core.ledger import Ledger
 from gateway.core.lifecycle import OPEN_STATES
 from gateway.core.model import ZERO, Evidence, OrderLinkId, OrderRecord, OrderState, RiskState, Side, Symbol
+from simulator.market import Market
 from simulator.trading.contract import ExecutionView, OrderView
 
 ROUNDING = Decimal("0.0000000001")
 """A hundredth of the last digit that the exchange keeps of money; the ledger's entry prices have 28 digits."""
 DUPLICATE = 110072
+LEVELS_SEEN = 5
 SLOT_MS = 250
 """The market's prices move so often."""
 FALSE_ALARM = "the account differs"
@@ -142,7 +144,7 @@ class Audit(Watcher):
         at_venue = view.realised - sum((each.cost for each in view.positions.values()), ZERO)
         off = abs(in_journal - at_venue)
         self._expect(off < ROUNDING, f"profit is {at_venue} with what is open at cost, and {in_journal} in the journal")
-        balance = START_USD + view.realised - view.fees - view.funding
+        balance = self._world.start_usd + view.realised - view.fees - view.funding
         self._expect(view.balances["USDT"] == balance, f"the wallet is {view.balances}, and should be {balance}")
 
     def _approves(self, life: Life, record: OrderRecord) -> None:
@@ -173,7 +175,7 @@ class Audit(Watcher):
         """What was ordered is worth no more than what was approved, at the mid price of some moment of its sending."""
         market = self._world.local.exchange.markets[order.symbol]
         moments = range(self._approved_ms[record.order_link_id], order.created_ms + SLOT_MS, SLOT_MS)
-        lowest = min(Decimal(repr(market.price(at_ms))) for at_ms in moments)
+        lowest = min(_mid(market, at_ms) for at_ms in moments)
         self._expect(order.qty * lowest <= record.approved_usd, f"{record.order.key} is more than approved: {order}")
 
     def _look_at_requests(self) -> None:
@@ -203,6 +205,13 @@ class Audit(Watcher):
     def _expect(self, true: bool, what: str) -> None:
         if not true:
             self.broken.append(what)
+
+
+def _mid(market: Market, at_ms: int) -> Decimal:
+    """The middle of the undisturbed book, whose levels lie on a grid around the price."""
+    book = market.book(at_ms, LEVELS_SEEN)
+    best = (next(iter(side.levels), repr(market.price(at_ms))) for side in (book.bids, book.asks))
+    return sum((Decimal(price) for price in best), ZERO) / 2
 
 
 def ledger_of(filled: Sequence[OrderRecord]) -> Ledger:
