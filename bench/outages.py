@@ -10,18 +10,22 @@ noticed     from the outage's beginning to the gateway's knowing that it is deaf
 recovered   from the outage's end to a stream that is signed in, subscribed and heard; for a connection that is broken
             until it is made anew, from the outage's beginning
 settled     from the outage's end to every order's end being known, those that were sent into the outage included
-stale       from the outage's beginning to prices that risk refuses for their age
+stale       from the outage's beginning to prices that risk refuses for their age; - when it is over before that
 priced      from the outage's end to fresh prices; for a broken connection, from the outage's beginning
 """
 
 import argparse
 import asyncio
+import logging
+import math
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from itertools import pairwise
 from typing import Any
+
+import structlog
 
 from bench.outage_desk import BTC, ETH, QUICK, Desk, Pace, a_desk, an_exchange, beside, until
 from gateway.core.model import Symbol
@@ -152,10 +156,19 @@ async def _watch_stream(outage: Outage, desk: Desk, times: _Times, begun: float)
 
 
 async def _watch_prices(outage: Outage, desk: Desk, times: _Times, begun: float) -> None:
-    await until(lambda: not desk.is_priced, NOTICE_SECONDS)
-    times.stale_s = _now() - begun
-    await until(lambda: desk.is_priced, RECOVER_SECONDS + (outage.seconds or 0))
-    times.priced_s = max(0.0, _now() - begun - (outage.seconds or 0.0))
+    ended = math.inf if outage.seconds is None else begun + outage.seconds
+
+    def renewed() -> bool:
+        return desk.book_age_ms < (_now() - ended) * 1000
+
+    # A short outage is over before prices are old.
+    await until(lambda: not desk.is_priced or renewed(), NOTICE_SECONDS)
+    if not desk.is_priced:
+        times.stale_s = _now() - begun
+    await until(
+        lambda: desk.is_priced and (outage.seconds is None or renewed()), RECOVER_SECONDS + (outage.seconds or 0)
+    )
+    times.priced_s = _now() - begun - (outage.seconds or 0.0)
 
 
 async def differences(desk: Desk) -> list[str]:
@@ -296,6 +309,7 @@ async def main() -> int:
     parser.add_argument("names", nargs="*", help="only outages whose names begin so")
     parser.add_argument("--quick", action="store_true", help="a tenth of the gateway's patience, no minute of outage")
     options = parser.parse_args()
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))  # the table is enough
     chosen = [one for one in outages(quick=options.quick) if one.name.startswith(tuple(options.names) or "")]
     results = []
     print(" | ".join(HEAD))

@@ -84,7 +84,7 @@ class Search:
                 kept = piece[-OVERLAP_BYTES:]
 
 
-def assert_secret(*contents: object) -> None:
+def assert_secret_hidden(*contents: object) -> None:
     """None of these shows a secret: texts and bytes as they are, all else as it prints itself."""
     for content in contents:
         shown: Iterable[str | bytes] = (

@@ -7,7 +7,16 @@ import subprocess
 import sys
 
 import pytest
-from canary import CANARY_SECRET, OVERLAP_BYTES, PIECE_BYTES, SECRETS, Search, assert_secret, keeps_a_secret, shapes
+from canary import (
+    CANARY_SECRET,
+    OVERLAP_BYTES,
+    PIECE_BYTES,
+    SECRETS,
+    Search,
+    assert_secret_hidden,
+    keeps_a_secret,
+    shapes,
+)
 
 TESTS = pathlib.Path(__file__).resolve().parents[1]
 ROOT = TESTS.parent
@@ -70,7 +79,7 @@ def test_a_secret_on_the_border_of_two_pieces_is_found(tmp_path: pathlib.Path) -
 
 
 def test_an_object_that_prints_a_secret_is_found() -> None:
-    assert_secret("nothing", b"nothing", {"key": "value"})
+    assert_secret_hidden("nothing", b"nothing", {"key": "value"})
     for shown in (f"a {CANARY_SECRET}", CANARY_SECRET.encode(), {"secret": CANARY_SECRET}, ValueError(CANARY_SECRET)):
         with pytest.raises(AssertionError, match="a secret is shown"):
-            assert_secret(shown)
+            assert_secret_hidden(shown)

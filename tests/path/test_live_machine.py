@@ -6,6 +6,7 @@
 from collections import Counter
 from dataclasses import replace
 from decimal import Decimal
+from typing import ClassVar
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -35,7 +36,7 @@ LAGS = (
 
 
 class LiveTrading(RuleBasedStateMachine):
-    totals = Counter()
+    totals: ClassVar = Counter()
     """Of all stories: what happened in them."""
 
     def __init__(self):
@@ -47,7 +48,6 @@ class LiveTrading(RuleBasedStateMachine):
         self.orders = []
         self.asked = []
         """What clients asked for, and the tasks that answer them."""
-        self.halted = False
 
     @initialize(lag=st.sampled_from(LAGS))
     def serve(self, lag):
