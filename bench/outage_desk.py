@@ -230,7 +230,7 @@ class Desk:
             on_position=lambda _symbol, _position: None,
             on_connected=self._swept,
             alarm=self.alarms.append,
-            chance=random.Random(7),  # noqa: S311 - pauses
+            chance=random.Random(7),
             patience=self.pace.patience,
         )
 

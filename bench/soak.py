@@ -7,10 +7,12 @@ The exit code is 1 when any promise of bench/live/audit.py was broken, or an ord
 
 import argparse
 import json
+import math
 import statistics
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from decimal import Decimal
 from random import Random
@@ -21,22 +23,29 @@ from bench.live.life import UID
 from bench.live.operator import Operator
 from bench.live.world import World
 from gateway.core.model import Order, OrderKey, OrderState, Side, Symbol
+from gateway.ports import Venue
 from simulator.api.limits import LimitConfig
 from simulator.outages import Part
 
 SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT")
 TICK_MS = 50
 LIMITS = LimitConfig(
-    per_second={path: 200 for path in (CREATE, "/v5/order/realtime", "/v5/order/history", "/v5/execution/list")},
+    per_second=dict.fromkeys((CREATE, "/v5/order/realtime", "/v5/order/history", "/v5/execution/list"), 200),
     address_requests=100_000,
 )
 """The account of a large client: the headers tell the gateway."""
-FAULT_EVERY_MS = 2_000
+FAULT_EVERY_MS = 5_000
 KILL_EVERY_MS = 120_000
 OUTAGE_EVERY_MS = 180_000
 OPERATOR_EVERY_MS = 2_000
 LOOK_EVERY_MS = 30_000
+START_USD = Decimal(10_000_000)
+"""So much that the fees of half an hour are no drawdown."""
 CAP_USD = "20000"
+REDUCTIONS = 0.2
+"""So many of the orders may only reduce a position."""
+ASKED_PER_TICK_MAX = 5
+"""Five times the usual rate: what could not be sent in an outage is made up for."""
 
 
 @dataclass(kw_only=True)
@@ -46,6 +55,8 @@ class Soak:
     minutes: float
     rate: float
     seed: int
+    venue_of: Callable[[Venue], Venue] = lambda venue: venue
+    """Puts another venue in the place of the gateway's, to see that it is found."""
     audit: Audit = field(default_factory=Audit)
 
     def __post_init__(self) -> None:
@@ -55,6 +66,8 @@ class Soak:
             symbols=SYMBOLS,
             limits=LIMITS,
             watcher=self.audit,
+            venue_of=self.venue_of,
+            start_usd=START_USD,
             PER_SYMBOL_USD_CAP=CAP_USD,
             VENUE_BAN_SECONDS="10",
         )
@@ -88,16 +101,19 @@ class Soak:
         end_ms = start_ms + int(self.minutes * 60_000)
         for at_ms in range(start_ms, end_ms, TICK_MS):
             world.pass_ms(max(0, at_ms - world.time.now_ms()))
-            while self.asked < (at_ms - start_ms) / 1000 * self.rate:
-                self._ask()
+            self._ask(wanted=self.rate * (at_ms - start_ms) / 1000)
             for act, every_ms in due.items():
                 if self.chance.random() < TICK_MS / every_ms:
                     act()
 
-    def _ask(self) -> None:
-        self.asked += 1
-        symbol, reduce_only = Symbol(self.chance.choice(SYMBOLS)), self.chance.random() < 0.2
-        self._send(symbol, self.chance.choice(list(Side)), self.chance.uniform(20, 4_000), reduce_only=reduce_only)
+    def _ask(self, wanted: float) -> None:
+        """Ask for orders until as many have left as are wanted by now, those that cannot leave now among them."""
+        missing = min(math.ceil(wanted - self.audit.sent), ASKED_PER_TICK_MAX)
+        for _ in range(missing):
+            self.asked += 1
+            symbol, reduce_only = Symbol(self.chance.choice(SYMBOLS)), self.chance.random() < REDUCTIONS
+            side, usd = self.chance.choice(list(Side)), self.chance.uniform(20, 4_000)
+            self._send(symbol, side, usd, reduce_only=reduce_only)
 
     def _send(self, symbol: Symbol, side: Side, usd: float, *, reduce_only: bool) -> None:
         order = Order(
@@ -166,7 +182,7 @@ def main() -> int:
     """Run, print what happened as JSON, and say by the exit code whether all promises held."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=30.0)
-    parser.add_argument("--rate", type=float, default=20.0, help="orders asked for in a virtual second")
+    parser.add_argument("--rate", type=float, default=20.0, help="orders sent in a virtual second")
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args()
     told = Soak(minutes=given.minutes, rate=given.rate, seed=given.seed).run()

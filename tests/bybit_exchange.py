@@ -17,12 +17,12 @@ from urllib.parse import urlsplit
 
 import requests
 import urllib3
+from canary import CANARY_KEY, CANARY_SECRET
 from requests.adapters import HTTPAdapter
 
 from simulator.virtual import VirtualTime
 
-KEY = "CANARYKEY0001"
-SECRET = "CANARYSECRET0001"  # noqa: S105 - of a test
+KEY, SECRET = CANARY_KEY, CANARY_SECRET
 CREATE = "/v5/order/create"
 REALTIME = "/v5/order/realtime"
 HISTORY = "/v5/order/history"

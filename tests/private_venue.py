@@ -8,6 +8,8 @@ from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any, Literal
 
+from canary import VECTOR_SECRET
+
 from gateway.adapters.venue_bybit.alarms import Alarm
 from gateway.adapters.venue_bybit.stream import Patience, PrivateStream
 from gateway.core.credentials import Credentials, Secret
@@ -15,7 +17,7 @@ from gateway.core.model import Symbol
 from gateway.core.venue import Execution, VenueOrder, VenuePosition, Wallet
 from simulator.virtual import VirtualTime, run
 
-KEY, SECRET = "TESTKEY0001", "TESTSECRET0001"
+KEY, SECRET = "TESTKEY0001", VECTOR_SECRET
 URL = "ws://venue/v5/private"
 START_MS = 1_699_999_991_000
 

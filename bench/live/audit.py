@@ -2,7 +2,7 @@
 trust.
 
 As it happens
-  - An order leaves the gateway only when its record is durable, while it is open there, and not while trading is halted.
+  - An order leaves the gateway only when its record is durable, while it is open there, and never during a halt.
   - It leaves a second time only when the first can no longer be taken.
   - No order is approved that could take the exposure beyond the cap, at the price of its approval, with everything open
     or unknown counted as if it filled whole, and everything settled as the exchange has it.
@@ -15,20 +15,22 @@ When all is quiet
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
 from bench.live.journal import WrongMoveError, check_move
-from bench.live.life import CREATE, KEY, START_USD, UID, Life, Watcher
+from bench.live.life import CREATE, KEY, UID, Life, Watcher
 from bench.live.world import World
 from gateway.core.ledger import Ledger
 from gateway.core.lifecycle import OPEN_STATES
-from gateway.core.model import ZERO, Evidence, OrderRecord, OrderState, RiskState, Side, Symbol
+from gateway.core.model import ZERO, Evidence, OrderLinkId, OrderRecord, OrderState, RiskState, Side, Symbol
+from simulator.market import Market
 from simulator.trading.contract import ExecutionView, OrderView
 
 ROUNDING = Decimal("0.0000000001")
 """A hundredth of the last digit that the exchange keeps of money; the ledger's entry prices have 28 digits."""
 DUPLICATE = 110072
+LEVELS_SEEN = 5
 SLOT_MS = 250
 """The market's prices move so often."""
 FALSE_ALARM = "the account differs"
@@ -47,13 +49,13 @@ class Audit(Watcher):
         """Since when an order is UNKNOWN, by its key."""
         self.resolved_ms: list[int] = []
         """How long each took that was UNKNOWN and is not any more."""
-        self.foreign = False
-        """Whether somebody else trades on the account."""
         self._approved_ms: dict[str, int] = {}
         self._last_sent_ms: dict[str, int] = {}
         self._records = self._requests = self._risk = 0
         """So many have been looked at."""
         self._ended: dict[str, OrderRecord] = {}
+        self._executions: defaultdict[str, list[ExecutionView]] = defaultdict(list)
+        self._executed = 0
 
     def watch(self, world: World) -> None:
         """What is audited."""
@@ -102,36 +104,31 @@ class Audit(Watcher):
         self.compare([record for record in fresh if record.state not in OPEN_STATES])
         for change in self._world.disk.risk[self._risk :]:
             self._risk += 1
-            false = change.reason.startswith(FALSE_ALARM) and not self.foreign
-            self._expect(not false, f"a false alarm: {change.reason}")
+            self._expect(not change.reason.startswith(FALSE_ALARM), f"a false alarm: {change.reason}")
 
     def compare(self, records: Sequence[OrderRecord]) -> None:
         """Hold ended orders against the exchange."""
-        if not records:
-            return
-        orders, executions = self._truth()
+        executions = self._made()
         for record in records:
-            link = record.order_link_id
-            fault = difference(record, orders.get(link), executions.get(link, []))
-            self._expect(not fault, f"{record.order.key} {fault}: {record}; the exchange has {orders.get(link)}")
+            order = self._world.local.engine.find_order(UID, record.order_link_id)
+            fault = difference(record, order, executions[record.order_link_id])
+            self._expect(not fault, f"{record.order.key} {fault}: {record}; the exchange has {order}")
 
     def close(self) -> None:
         """When all is quiet: everything once more, and the ledger."""
         self.look()
         self.compare(list(self._ended.values()))
         disk = self._world.disk
-        orders, executions = self._truth()
-        for link, order in orders.items():
-            known = link in disk.links
-            self._expect(known or self.foreign, f"the journal does not know {order}")
-            if known and not order.reduce_only:
-                self._expect_size(disk.newest[disk.links[link]], order)
+        for order in self._world.local.engine.all_orders(UID):
+            key = disk.links.get(OrderLinkId(order.order_link_id))
+            self._expect(key is not None, f"the journal does not know {order}")
+            if key is not None and not order.reduce_only:
+                self._expect_size(disk.newest[key], order)
         left = [record.order.key for record in disk.newest.values() if record.state in OPEN_STATES]
         self._expect(not left, f"nobody knows what became of {left}")
-        if not self.foreign:
-            self._close_books([each for group in executions.values() for each in group])
+        self._close_books()
 
-    def _close_books(self, executions: Sequence[ExecutionView]) -> None:
+    def _close_books(self) -> None:
         ledger, life = ledger_of(self._world.disk.filled()), self._world.life
         view = self._world.local.engine.account_view(UID)
         held = {symbol: position.qty for symbol, position in view.positions.items()}
@@ -141,11 +138,13 @@ class Audit(Watcher):
         in_memory = life.account.ledger if life else None
         self._expect(in_memory == ledger, f"the ledger in memory is {in_memory}, the journal's {ledger}")
         # Which part of the profit is realised and which is open depends on the order of the fills; the sum does not.
-        in_journal = ledger.realised_usd - sum((each.qty * each.entry_price for each in ledger.positions.values()), ZERO)
+        in_journal = ledger.realised_usd - sum(
+            (each.qty * each.entry_price for each in ledger.positions.values()), ZERO
+        )
         at_venue = view.realised - sum((each.cost for each in view.positions.values()), ZERO)
         off = abs(in_journal - at_venue)
         self._expect(off < ROUNDING, f"profit is {at_venue} with what is open at cost, and {in_journal} in the journal")
-        balance = START_USD + view.realised - view.fees - view.funding
+        balance = self._world.start_usd + view.realised - view.fees - view.funding
         self._expect(view.balances["USDT"] == balance, f"the wallet is {view.balances}, and should be {balance}")
 
     def _approves(self, life: Life, record: OrderRecord) -> None:
@@ -169,14 +168,14 @@ class Audit(Watcher):
         return held - self._filled(without) if without else held
 
     def _filled(self, links: set[str]) -> Decimal:
-        mine = [each for each in self._world.local.engine.all_executions(UID) if each.order_link_id in links]
+        mine = [each for link in links for each in self._made()[link]]
         return sum((each.qty if each.side == "Buy" else -each.qty for each in mine), ZERO)
 
     def _expect_size(self, record: OrderRecord, order: OrderView) -> None:
         """What was ordered is worth no more than what was approved, at the mid price of some moment of its sending."""
         market = self._world.local.exchange.markets[order.symbol]
         moments = range(self._approved_ms[record.order_link_id], order.created_ms + SLOT_MS, SLOT_MS)
-        lowest = min(Decimal(repr(market.price(at_ms))) for at_ms in moments)
+        lowest = min(_mid(market, at_ms) for at_ms in moments)
         self._expect(order.qty * lowest <= record.approved_usd, f"{record.order.key} is more than approved: {order}")
 
     def _look_at_requests(self) -> None:
@@ -193,12 +192,12 @@ class Audit(Watcher):
         elif key in self.unknown_ms and record.state not in OPEN_STATES:
             self.resolved_ms.append(now_ms - self.unknown_ms.pop(key))
 
-    def _truth(self) -> tuple[dict[str, OrderView], dict[str, list[ExecutionView]]]:
-        engine = self._world.local.engine
-        executions = defaultdict(list)
-        for execution in engine.all_executions(UID):
-            executions[execution.order_link_id].append(execution)
-        return {order.order_link_id: order for order in engine.all_orders(UID)}, executions
+    def _made(self) -> Mapping[str, list[ExecutionView]]:
+        """Every execution of the exchange, by its order's id."""
+        for execution in self._world.local.engine.all_executions(UID, after=self._executed):
+            self._executions[execution.order_link_id].append(execution)
+            self._executed += 1
+        return self._executions
 
     def _halted(self, life: Life) -> bool:
         return life.guard.standing().state is RiskState.HALTED
@@ -206,6 +205,13 @@ class Audit(Watcher):
     def _expect(self, true: bool, what: str) -> None:
         if not true:
             self.broken.append(what)
+
+
+def _mid(market: Market, at_ms: int) -> Decimal:
+    """The middle of the undisturbed book, whose levels lie on a grid around the price."""
+    book = market.book(at_ms, LEVELS_SEEN)
+    best = (next(iter(side.levels), repr(market.price(at_ms))) for side in (book.bids, book.asks))
+    return sum((Decimal(price) for price in best), ZERO) / 2
 
 
 def ledger_of(filled: Sequence[OrderRecord]) -> Ledger:

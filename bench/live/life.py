@@ -7,7 +7,7 @@ its stream do nothing from then on, whatever a `finally` may still try.
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from decimal import Decimal
@@ -15,24 +15,22 @@ from random import Random
 from typing import Any
 
 import requests
-from requests.adapters import BaseAdapter
 
 from bench.live.journal import Disk, MemoryJournal
 from bench.live.relay import KilledError, Relay
 from gateway.adapters.ban import AddressBan
 from gateway.adapters.facts import LocalFacts
 from gateway.core.facts import CalibrationStanding, Policy
-from gateway.core.model import Book, Instrument, Level, Order, OrderKey, OrderRecord, Symbol, WatchState
+from gateway.core.model import Book, Instrument, Level, OrderKey, OrderRecord, Symbol, WatchState
 from gateway.guard import RiskGuard
 from gateway.order_path import OrderPath
-from gateway.ports import Step
+from gateway.ports import Step, Venue
 from gateway.reconcile import Reconciler
 from gateway.settings import Settings, load
 from gateway.side import Core
 from gateway.venue_health import VenueHealth
 from gateway.wiring_live import LiveSide, Way
 from simulator.inprocess import LocalExchange, LocalTransport
-from simulator.local import DEFAULT_USDT
 from simulator.outages import Part
 from simulator.private_stream import PrivateHub, PrivateSession
 from simulator.trading.markets import SimulatedMarkets
@@ -42,7 +40,6 @@ KEY, SECRET = "SIMKEY0001", "SIMSECRET0001"
 UID = 1
 CREATE = "/v5/order/create"
 BOOK_LEVELS = 5
-START_USD = DEFAULT_USDT
 
 OWNER: ContextVar["Life | None"] = ContextVar("OWNER", default=None)
 """The life that a task belongs to."""
@@ -114,24 +111,20 @@ class SteadyCalibration:
         return CalibrationStanding(state=WatchState.OK, threshold=0.6, slope=1.0)
 
 
-class Wire(BaseAdapter):
+class Wire(LocalTransport):
     """What the requests of one life go through."""
 
     def __init__(self, life: "Life", local: LocalExchange, relay: Relay) -> None:
-        super().__init__()
+        super().__init__(local, relay.wait)
         self._life = life
-        self._inner = LocalTransport(local, relay.wait)
 
-    def send(self, request: requests.PreparedRequest, *args: Any, **options: Any) -> requests.Response:
+    def send(self, request: requests.PreparedRequest, *args: object, **options: object) -> requests.Response:
         """Send a request, unless nobody is there to send it."""
         if self._life.dead:
             raise KilledError
         if CREATE in (request.url or ""):
             self._life.watcher.sends(self._life, json.loads(request.body or "")["orderLinkId"])
-        return self._inner.send(request, *args, **options)
-
-    def close(self) -> None:
-        """Nothing is held."""
+        return super().send(request, *args, **options)
 
 
 class Line:
@@ -209,6 +202,7 @@ class Life:
         disk: Disk,
         chance: Random,
         watcher: Watcher,
+        venue_of: Callable[[Venue], Venue],
     ) -> None:
         live = settings.live
         if live is None:
@@ -228,16 +222,17 @@ class Life:
             runner=relay.runner,
             transport=Wire(self, local, relay),
             connect=self._connect,
-            chance=Random(chance.random()),  # noqa: S311 - pauses
+            chance=Random(chance.random()),
         )
         ban = AddressBan(clock=clock, seconds=live.ban_seconds)
         self.side = LiveSide(settings, live, self._market, clock, ban, way=way)
+        self.venue = venue_of(self.side.venue)
         self.account = self.side.account
         self._build(settings, clock)
 
     def _build(self, settings: Settings, clock: GatewayClock) -> None:
         """What wiring.py builds around a side."""
-        account, journal, venue, market = self.account, self.journal, self.side.venue, self._market
+        account, journal, venue, market = self.account, self.journal, self.venue, self._market
         self.guard = RiskGuard(
             account=account,
             journal=journal,
@@ -332,7 +327,7 @@ class Life:
             self._hub.forget(session)
 
 
-def owned_task(loop: asyncio.AbstractEventLoop, coro: Any, **options: Any) -> asyncio.Task[Any]:
+def owned_task(loop: asyncio.AbstractEventLoop, coro: Coroutine[Any, Any, Any], **options: object) -> asyncio.Task[Any]:
     """Makes tasks that die with the life that made them; a loop's task factory."""
     task = asyncio.Task(coro, loop=loop, **options)
     owner = OWNER.get()

@@ -1,4 +1,4 @@
-"""Blocking calls under virtual time: each runs in a thread of its own, and of all threads and the loop one runs at once.
+"""Blocking calls under virtual time: each runs in a thread of its own, and of these and the loop one runs at a time.
 
 A call goes on until it waits; then the loop goes on, and virtual time with it, until the wait is over. So a request is
 under way while everything else happens, as over a network, and every run repeats to the last step: what runs next is

@@ -6,25 +6,28 @@ supervisor, as a service would be.
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from contextvars import copy_context
+from decimal import Decimal
 from random import Random
 from typing import Any, TypeVar
 
 import structlog
 
 from bench.live.journal import Disk
-from bench.live.life import OWNER, GatewayClock, Life, Watcher, live_settings, owned_task
+from bench.live.life import OWNER, UID, GatewayClock, Life, Watcher, live_settings, owned_task
 from bench.live.relay import KilledError, Relay
 from gateway.core.model import Order
-from gateway.ports import StartError
+from gateway.ports import StartError, Venue
 from gateway.venue_health import VenueHealth
 from simulator.api.limits import LimitConfig
 from simulator.inprocess import ExchangeConfig, LocalExchange
+from simulator.local import DEFAULT_USDT
 from simulator.outages import Part
 from simulator.outbox import ABORT
 from simulator.private_stream import private_hub
+from simulator.trading.contract import AccountConfig
 from simulator.virtual import VirtualLoop, VirtualTime
 
 START_MS = 1_795_000_000_000
@@ -44,9 +47,12 @@ class World:
         seed: int,
         symbols: Sequence[str] = ("BTCUSDT",),
         limits: LimitConfig | None = None,
+        start_usd: Decimal = DEFAULT_USDT,
         watcher: Watcher | None = None,
+        venue_of: Callable[[Venue], Venue] = lambda venue: venue,
         **settings: str,
     ) -> None:
+        """`venue_of` puts something else in the place of the gateway's venue, to see that the audit finds it."""
         self._logging = structlog.get_config()
         structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
         self.time = VirtualTime(START_MS)
@@ -54,8 +60,13 @@ class World:
         self.loop.set_task_factory(owned_task)
         self.loop.set_exception_handler(self._failed)
         self.relay = Relay(self.time)
+        self.start_usd = start_usd
+        accounts = (AccountConfig(uid=UID, balances={"USDT": start_usd}),)
         self.local = LocalExchange(
-            ExchangeConfig(seed=seed, symbols=symbols, limits=limits or LimitConfig(), faults_seed=seed), self.time
+            ExchangeConfig(
+                seed=seed, symbols=symbols, limits=limits or LimitConfig(), faults_seed=seed, accounts=accounts
+            ),
+            self.time,
         )
         self.hub = private_hub(self.local)
         self.local.outages.on_begin.append(self._went_down)
@@ -63,6 +74,7 @@ class World:
         self.disk = Disk()
         self.chance = Random(seed)
         self.watcher = watcher or Watcher()
+        self._venue_of = venue_of
         self.settings = live_settings(tuple(symbols), **settings)
         self.lives = 0
         """How many gateways there were."""
@@ -107,7 +119,7 @@ class World:
             self.life.kill()
             self.pass_ms(0)
 
-    def until(self, condition: Any, *, within_ms: int, look_ms: int = 100) -> bool:
+    def until(self, condition: Callable[[], object], *, within_ms: int, look_ms: int = 100) -> bool:
         """Let time pass until something holds; whether it did in time."""
         end_ms = self.time.now_ms() + within_ms
         while not condition():
@@ -156,6 +168,7 @@ class World:
             disk=self.disk,
             chance=self.chance,
             watcher=self.watcher,
+            venue_of=self._venue_of,
         )
 
     def _failed(self, _loop: asyncio.AbstractEventLoop, told: dict[str, Any]) -> None:

@@ -177,9 +177,14 @@ class Engine:
         """Every order ever accepted, oldest first: never lagged, never emptied."""
         return [order.view for order in self._accounts[uid].orders]
 
-    def all_executions(self, uid: int) -> list[ExecutionView]:
-        """Every execution and funding, oldest first: never lagged, never emptied."""
-        return [execution.view for execution in self._accounts[uid].executions]
+    def all_executions(self, uid: int, *, after: int = 0) -> list[ExecutionView]:
+        """Every execution and funding but the first `after`, oldest first: never lagged, never emptied."""
+        return [execution.view for execution in self._accounts[uid].executions[after:]]
+
+    def find_order(self, uid: int, link_id: str) -> OrderView | None:
+        """The order of an orderLinkId, never lagged; None when none was ever accepted."""
+        order = self._accounts[uid].find("", link_id)
+        return None if order is None else order.view
 
     def account_view(self, uid: int) -> AccountView:
         """What the account holds at this moment, exactly."""

@@ -8,11 +8,12 @@ import pickle
 import traceback
 
 import pytest
+from canary import CANARY_SECRET
 from structlog.tracebacks import extract
 
 from gateway.core.credentials import Credentials, Secret
 
-CANARY = "canary-4f1d0c77"
+CANARY = CANARY_SECRET
 
 
 def credentials():

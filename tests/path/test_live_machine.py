@@ -6,6 +6,7 @@
 from collections import Counter
 from dataclasses import replace
 from decimal import Decimal
+from typing import ClassVar
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -35,7 +36,7 @@ LAGS = (
 
 
 class LiveTrading(RuleBasedStateMachine):
-    totals = Counter()
+    totals: ClassVar = Counter()
     """Of all stories: what happened in them."""
 
     def __init__(self):
@@ -47,7 +48,6 @@ class LiveTrading(RuleBasedStateMachine):
         self.orders = []
         self.asked = []
         """What clients asked for, and the tasks that answer them."""
-        self.halted = False
 
     @initialize(lag=st.sampled_from(LAGS))
     def serve(self, lag):
@@ -93,7 +93,13 @@ class LiveTrading(RuleBasedStateMachine):
             self.ask(self.orders[-1])
         self.world.pass_ms(wait_ms)
 
-    @rule(faults=st.lists(st.sampled_from(RULES), min_size=1, max_size=3), symbol=SYMBOL, side=SIDE, usd=USD, wait_ms=WAIT_MS)
+    @rule(
+        faults=st.lists(st.sampled_from(RULES), min_size=1, max_size=3),
+        symbol=SYMBOL,
+        side=SIDE,
+        usd=USD,
+        wait_ms=WAIT_MS,
+    )
     def submit_into_faults(self, faults, symbol, side, usd, wait_ms):
         self.world.local.faults.add(*faults)
         self.submit_new(symbol, side, usd)
@@ -218,15 +224,17 @@ class LiveTrading(RuleBasedStateMachine):
 
     def count(self):
         unknown = [*self.audit.resolved_ms, *self.audit.unknown_ms]
-        self.totals.update({
-            "stories": 1,
-            "requests": len(self.asked),
-            "orders": self.audit.sent,
-            "gateways": self.world.lives,
-            "faults": self.world.local.faults.injected.total(),
-            "unknown": len(unknown),
-            "seconds": (self.world.time.now_ms() - START_MS) // 1000,
-        })
+        self.totals.update(
+            {
+                "stories": 1,
+                "requests": len(self.asked),
+                "orders": self.audit.sent,
+                "gateways": self.world.lives,
+                "faults": self.world.local.faults.injected.total(),
+                "unknown": len(unknown),
+                "seconds": (self.world.time.now_ms() - START_MS) // 1000,
+            }
+        )
         self.totals.update(f"fault {kind}" for kind in self.world.local.faults.injected.elements())
         self.totals.update(f"order {record.state.value}" for record in self.world.disk.newest.values())
 

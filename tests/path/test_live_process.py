@@ -11,6 +11,7 @@ import urllib.request
 
 import grpc
 import pytest
+from canary import CANARY_KEY, CANARY_SECRET, assert_secret_hidden
 from google.rpc import error_details_pb2, status_pb2
 from trading.v1 import risk_pb2, risk_pb2_grpc, system_pb2, system_pb2_grpc, trade_pb2, trade_pb2_grpc
 
@@ -18,7 +19,7 @@ from tools.stack import is_free
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SECONDS_MAX = 20.0
-SECRET = "canarySECRET00000001"  # noqa: S105 - what is looked for in all that is told
+SECRET = CANARY_SECRET
 KEYS = {"good": f"GOODKEY0001:{SECRET}:1", "unbound": f"UNBOUND0001:{SECRET}:1:*", "foreign": f"FOREIGN0001:{SECRET}:1"}
 
 
@@ -273,3 +274,76 @@ def foreign_trade(exchange):
 
     yield trade
     session.client.close()
+
+
+ECHO = f"error sign! origin_string[1700000000000{CANARY_KEY}5000] {SECRET}"
+ORDER_FAULTS = (
+    {"kind": "code_before_accept", "code": 110007, "text": ECHO},
+    {"kind": "code_after_accept", "code": 10016, "text": ECHO},
+    {"kind": "http_after_accept", "status": 502, "text": ECHO},
+    {"kind": "http_after_accept", "status": 200, "text": ECHO},
+    {"kind": "accept_then_drop"},
+    {"kind": "drop_before_accept"},
+    {"kind": "truncated_json"},
+    {"kind": "redirect"},
+    {"kind": "delay_after", "ms": 1_500},
+    {"kind": "code_before_accept", "code": 10004, "text": ECHO},
+)
+"""On the orders of the gateway; the last one blocks all that come after it."""
+
+
+def inject(exchange, *rules):
+    """Faults that meet this gateway alone."""
+    control(exchange, "faults", {"seed": 1, "rules": [{"key": CANARY_KEY, **rule} for rule in rules]})
+
+
+def tollgate(*arguments):
+    """What the command line tells."""
+    command = [sys.executable, "-c", "import sys; from gateway.cli import main; sys.exit(main())", *arguments]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=SECONDS_MAX)
+    return done.stdout + done.stderr
+
+
+def answered(channel, key):
+    """The answer to an order, whatever it is."""
+    try:
+        return str(bought(channel, key, usd=200.0))
+    except grpc.RpcError as refused:
+        return f"{refused.details()} {refused.trailing_metadata()}"
+
+
+def listed(channel):
+    return trade_pb2_grpc.TradeServiceStub(channel).ListOrders(trade_pb2.ListOrdersRequest(page_size=50)).orders
+
+
+def test_a_run_that_logs_everything_and_meets_every_fault_shows_no_secret(gateways, exchange):
+    told = []
+    control(exchange, "accounts", {"uid": 2, "balances": {"USDT": "100000"}})
+    control(exchange, "keys", {"key": CANARY_KEY, "secret": CANARY_SECRET, "uid": 2})
+    quick = {
+        "BYBIT_API_KEY": CANARY_KEY,
+        "VENUE_ANSWER_MS": "500",
+        "RECV_WINDOW_MS": "1000",
+        "CLOCK_SKEW_MS_MAX": "300",
+    }
+    with gateways.running(LOG_LEVEL="debug", **quick) as channel:
+        address = f"--addr=127.0.0.1:{gateways.port}"
+        for number, fault in enumerate(ORDER_FAULTS):
+            inject(exchange, {"path": "/v5/order/create", **fault})
+            told.append(answered(channel, f"fault-{number}"))
+            wait_until(lambda: not any(order.state == "unknown" for order in listed(channel)))
+        inject(exchange, {"kind": "ws_refuse_auth"}, {"kind": "ws_disconnect"})
+        wait_until(lambda: "private_stream_refused" in gateways.log.read_text(encoding="utf8"))
+        told += [
+            str(system_pb2_grpc.SystemServiceStub(channel).GetHealth(system_pb2.GetHealthRequest())),
+            str(risk_pb2_grpc.RiskServiceStub(channel).GetRisk(risk_pb2.GetRiskRequest())),
+            *(tollgate(*command, address) for command in (["status"], ["status", "--json"], ["orders", "--json"])),
+        ]
+        states = {order.idempotency_key: order.state for order in listed(channel)}
+    told += [tollgate("doctor", "--json", f"--journal={gateways.journal}")]
+    told += [path.read_bytes() for path in gateways.folder.iterdir()]
+    assert states == {f"fault-{n}": "rejected" if n in {0, 9} else "filled" for n in range(len(ORDER_FAULTS))}
+    log = gateways.log.read_text(encoding="utf8")
+    assert log.count("error sign! origin_string[...] ***") >= 2, "the echo was told, without what is secret"
+    assert_secret_hidden(*told)
+    assert not [text for text in told if CANARY_KEY in (text if isinstance(text, str) else text.decode("latin-1"))]

@@ -3,12 +3,13 @@
 from decimal import Decimal
 
 import pytest
+from canary import CANARY_SECRET, keeps_a_secret
 
 from gateway.settings import SettingsError, load
 from gateway.settings_live_table import LIVE
 
 KEY = "SIMKEY0001"
-SECRET = "canarySECRET0000000001"  # noqa: S105 - what is looked for in every message
+SECRET = CANARY_SECRET
 LIVE_ON = {
     "TRADING_MODE": "live",
     "BYBIT_ENV": "simulator",
@@ -58,9 +59,9 @@ def test_faults_of_live_and_of_all_else_are_told_together():
     ]
 
 
-@pytest.mark.parametrize("bad", [f"{SECRET}!", f" {SECRET}", f"{SECRET}\n", f'"{SECRET}"'])
+@pytest.mark.parametrize("bad", ["{}!", " {}", "{}\n", '"{}"'])
 def test_a_secret_that_cannot_be_one_is_refused_without_being_shown(bad):
-    assert faults(LIVE_ON | {"BYBIT_API_SECRET": bad}) == [
+    assert faults(LIVE_ON | {"BYBIT_API_SECRET": bad.format(SECRET)}) == [
         "BYBIT_API_SECRET must be 8 letters and digits or more, as Bybit shows it"
     ]
 
@@ -110,7 +111,7 @@ def test_real_money_needs_a_reason():
 def test_a_key_may_stand_in_a_file(tmp_path):
     key, secret = tmp_path / "key", tmp_path / "secret"
     key.write_text(f"{KEY}\n", encoding="utf8")
-    secret.write_text(f"{SECRET}\n", encoding="utf8")
+    keeps_a_secret(secret).write_text(f"{SECRET}\n", encoding="utf8")
     files = {"BYBIT_API_KEY_FILE": str(key), "BYBIT_API_SECRET_FILE": str(secret)}
     live = load({"TRADING_MODE": "live", "BYBIT_ENV": "simulator"} | files).live
     assert (live.credentials.key, live.credentials.secret.reveal()) == (KEY, SECRET)
@@ -120,9 +121,13 @@ def test_a_key_may_stand_in_a_file(tmp_path):
     ]
 
 
-@pytest.mark.parametrize("content", [b"", b"\n", b"\xff\xfe", f"{SECRET} more".encode(), SECRET.encode() * 300])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"\n", b"\xff\xfe", f"{SECRET} more".encode(), SECRET.encode() * 300],
+    ids=["empty", "a line", "no text", "two words", "long"],
+)
 def test_a_file_that_holds_no_key_is_refused_without_being_shown(tmp_path, content):
-    (tmp_path / "secret").write_bytes(content)
+    keeps_a_secret(tmp_path / "secret").write_bytes(content)
     environment = {**LIVE_ON, "BYBIT_API_SECRET": "", "BYBIT_API_SECRET_FILE": str(tmp_path / "secret")}
     assert faults(environment) == ["BYBIT_API_SECRET_FILE holds no key as Bybit shows one"]
 

@@ -95,6 +95,12 @@ def test_an_answer_later_than_the_read_timeout_is_given_up_at_that_moment(rig):
     assert rig.orders == ["a"]
 
 
+def test_an_answer_took_what_passed_on_the_exchanges_clock_until_its_head(rig):
+    rig.local.faults.add(FaultRule(kind=Kind.DELAY_AFTER, ms=300), FaultRule(kind=Kind.SLOW_BODY, ms=500))
+    took = [rig.pybit.client.get("http://exchange.invalid/v5/market/time").elapsed for _ in range(3)]
+    assert [span.total_seconds() for span in took] == [0.302, 0.002, 0.002]
+
+
 def test_a_request_that_was_held_up_arrives_after_the_client_has_given_up(rig):
     rig.fault(Kind.DELAY_BEFORE, ms=10_000)
     with pytest.raises(requests.exceptions.ReadTimeout):

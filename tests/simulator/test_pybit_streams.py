@@ -2,7 +2,6 @@
 
 import asyncio
 import queue
-import threading
 import time
 from decimal import Decimal
 from typing import Any
@@ -27,24 +26,11 @@ class PybitStream(unified_trading.WebSocket):
 
 
 class PybitOrders(unified_trading.WebSocketTrading):
-    """pybit's order-entry client, pointed at the simulator.
-
-    It sends a request before it notes who waits for the answer, and drops an answer that is faster than that: from
-    loopback some are. Here the reading thread waits for the note.
-    """
+    """pybit's order-entry client, pointed at the simulator."""
 
     def __init__(self, url: str, **options: Any) -> None:
         self.url = url
-        self.sending = threading.Lock()
         super().__init__(**options)
-
-    def _send_order_operation(self, *args: Any, **options: Any) -> None:
-        with self.sending:
-            super()._send_order_operation(*args, **options)
-
-    def _pop_callback(self, topic: str) -> Any:
-        with self.sending:
-            return super()._pop_callback(topic)
 
     def _connect(self, url: str) -> None:
         super()._connect(self.url)
@@ -57,8 +43,8 @@ def leave(client: Any) -> None:
     assert not client.wst.is_alive()
 
 
-QUICK = {"testnet": False, "restart_on_error": False, "ping_interval": 2, "ping_timeout": 0.3}
-"""The thread of a closed client ends after ping_timeout."""
+QUICK = {"testnet": False, "restart_on_error": False, "ping_interval": 60, "ping_timeout": 0.3}
+"""The thread of a closed client ends after ping_timeout; no ping is sent, whose answer a busy machine may delay."""
 KEY = QUICK | {"api_key": OWN.key, "api_secret": OWN.secret, "private_auth_expire": 5}
 
 
