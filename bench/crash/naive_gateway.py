@@ -7,6 +7,7 @@ counts for one that was never sent. Fills are read as they should be, so that no
 
 import asyncio
 import time
+from collections.abc import Mapping, Sequence
 
 import uvloop
 from pybit.exceptions import FailedRequestError, InvalidRequestError
@@ -28,7 +29,8 @@ from gateway.ports import Clock, MarketData, StartError
 from gateway.settings import LiveSettings, Settings, load
 from gateway.wiring import PaperSide, serve
 
-FILL_SECONDS_MAX = 5.0
+FILL_SECONDS_MAX = 10.0
+POLL_SECONDS = 0.1
 TIMEOUT_SECONDS = 1.0
 
 
@@ -79,12 +81,19 @@ class NaiveVenue:
         """What was filled."""
         trail, end = Trail(acked_id=order_id), time.monotonic() + FILL_SECONDS_MAX
         while not trail.complete and time.monotonic() < end:
-            for row in self._http.get_open_orders(category="linear", orderId=order_id)["result"]["list"]:
-                trail.saw_order(parse_order(row), Evidence.REALTIME)
-            for row in self._http.get_executions(category="linear", orderId=order_id)["result"]["list"]:
+            for method in ("get_open_orders", "get_order_history"):
+                for row in self._rows(method, order_id):
+                    trail.saw_order(parse_order(row), Evidence.REALTIME)
+            for row in self._rows("get_executions", order_id):
                 trail.saw_execution(parse_execution(row))
-            time.sleep(0.05)
+            time.sleep(POLL_SECONDS)
         return trail.outcome()
+
+    def _rows(self, method: str, order_id: str) -> Sequence[Mapping[str, object]]:
+        rows: Sequence[Mapping[str, object]] = getattr(self._http, method)(category="linear", orderId=order_id)[
+            "result"
+        ]["list"]
+        return rows
 
 
 class NaiveSide(PaperSide):
