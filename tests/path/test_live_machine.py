@@ -8,6 +8,7 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import ClassVar
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -27,12 +28,21 @@ SYMBOLS = ("BTCUSDT", "ETHUSDT")
 RULES = [fault for forms in FAULTS.values() for fault in forms]
 SYMBOL, SIDE, USD = st.sampled_from(SYMBOLS), st.sampled_from(Side), st.integers(1, 7_000)
 WAIT_MS = st.sampled_from([0, 5, 50, 400])
+LONG = settings.get_current_profile_name() == "long"
 OPERATOR_MS = 1_000
 LAGS = (
     Lags(),
     Lags(apply_ms=(200, 800), visible_ms=(0, 2_000), history_ms=(1_000, 8_000), push_ms=(0, 1_500)),
     Lags(visible_ms=(2_000, 6_000), history_ms=(4_000, 9_000)),
 )
+
+
+@pytest.fixture(scope="module", autouse=True)
+def figures(request):
+    """The long form tells what it was made of."""
+    yield
+    if LONG:
+        request.config.get_terminal_writer().line(f"\n{dict(LiveTrading.totals)}")
 
 
 class LiveTrading(RuleBasedStateMachine):
@@ -251,6 +261,6 @@ class LiveTrading(RuleBasedStateMachine):
                 assert answer.record == record
 
 
-QUICK = {} if settings.get_current_profile_name() == "long" else {"max_examples": 60, "stateful_step_count": 30}
+QUICK = {} if LONG else {"max_examples": 150, "stateful_step_count": 30}
 TestLiveTrading = LiveTrading.TestCase
 TestLiveTrading.settings = settings(**QUICK, deadline=None, suppress_health_check=list(HealthCheck))
