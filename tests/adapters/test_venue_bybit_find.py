@@ -110,6 +110,16 @@ def test_another_order_under_the_id_is_an_alarm_and_no_end(live: Live, other: di
     assert [alarm.kind for alarm in live.alarms] == [AlarmKind.MISMATCH], "it is raised once"
 
 
+def test_an_order_of_an_earlier_journal_is_not_taken_for_this_one(live: Live) -> None:
+    live.exchange.take(FIELDS)
+    settle_time(live, 10 * MARGIN_MS)
+    record = a_record(created_ms=live.time.now_ms(), updated_ms=live.time.now_ms())
+    for _ in range(3):
+        assert live.run(live.venue.find(record)) == UNKNOWN
+        settle_time(live, MARGIN_MS)
+    assert [alarm.kind for alarm in live.alarms] == [AlarmKind.MISMATCH]
+
+
 def test_an_order_is_found_by_its_record_whatever_its_quantity(live: Live) -> None:
     """The record keeps dollars: which quantity they stood for is known to the process that sent it alone."""
     live.exchange.take(FIELDS | {"qty": "0.009"})

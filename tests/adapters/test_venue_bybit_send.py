@@ -452,6 +452,18 @@ def test_a_duplicate_that_is_another_order_is_an_alarm_and_unknown(live: Live, o
     assert "tg1" in live.alarms[0].text
 
 
+@pytest.mark.parametrize(("older_ms", "state"), [(2000, OrderState.FILLED), (2001, OrderState.UNKNOWN)])
+def test_a_duplicate_that_is_older_than_the_decision_is_not_adopted(
+    live: Live, older_ms: int, state: OrderState
+) -> None:
+    """The journal was lost, and a key of it is used again: what was filled then is not filled now."""
+    live.time.advance(older_ms)
+    live.exchange.take({"symbol": "BTCUSDT", "side": "Buy", "qty": "0.010", "orderLinkId": "tg1"})
+    live.exchange.taken["tg1"].order["updatedTime"] = str(NOW_MS - older_ms)
+    assert submit(live).state is state
+    assert [alarm.kind for alarm in live.alarms] == ([] if state is OrderState.FILLED else [AlarmKind.MISMATCH])
+
+
 def test_an_order_other_than_the_acknowledged_one_is_an_alarm_and_unknown(live: Live) -> None:
     live.exchange.next(CREATE, Act(result={"orderId": "venue-other", "orderLinkId": "tg1"}))
     assert submit(live) == UNKNOWN

@@ -32,12 +32,13 @@ def lint_imports(tree):
 
 @pytest.fixture
 def copy(tmp_path):
-    """A copy of the tree to break."""
+    """A copy of the tree to break; gone afterwards, since it has the simulator's own keys, which no test may leave."""
     for name in (*PACKAGES, "gen"):
         shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__", "models"))
     for name in (".importlinter", "pyproject.toml"):
         shutil.copy(ROOT / name, tmp_path / name)
-    return tmp_path
+    yield tmp_path
+    shutil.rmtree(tmp_path)
 
 
 def break_file(copy, name, line):

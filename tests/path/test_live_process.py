@@ -130,7 +130,11 @@ def bought(channel, key, usd=1000.0, **changes):
 
 
 def flattened(channel, key):
-    """Close what is open, so that the next test finds the account as this one did."""
+    """Close what is open, so that the next test finds the account as this one did.
+
+    The key is to be a new one for the account, whatever the journal: Bybit knows the order of an old one, and that is
+    what became of the key.
+    """
     answer = bought(channel, key, usd=100_000.0, side="sell", reduce_only=True)
     assert answer.order.state == "filled"
 
@@ -150,7 +154,7 @@ def test_an_order_is_filled_by_the_exchange_and_outlives_a_restart_with_its_evid
         assert [held.qty for held in positions] == [sum(fill.qty for fill in answer.order.fills)]
         health = system_pb2_grpc.SystemServiceStub(channel).GetHealth(system_pb2.GetHealthRequest())
         assert (health.mode, health.config.trading_mode, health.venue.env) == ("live", "live", "simulator")
-        flattened(channel, "out")
+        flattened(channel, "out-outlived")
     told = gateways.log.read_text(encoding="utf8")
     assert "private_stream_connected" in told
     assert SECRET not in told
@@ -213,7 +217,7 @@ def test_a_foreign_trade_on_the_account_stops_openings_and_is_journaled(gateways
         risk.Resume(risk_pb2.ResumeRequest(actor="ada", reason="closed by hand"))
         wait_until(lambda: system_ok(channel))
         assert bought(channel, "three").ok
-        flattened(channel, "out")
+        flattened(channel, "out-closed-by-hand")
     assert "account_differs" in gateways.log.read_text(encoding="utf8")
 
 
@@ -230,7 +234,7 @@ def test_during_a_ban_nothing_at_all_is_sent_and_the_api_says_until_when(exchang
             assert reason == "VENUE_UNAVAILABLE"
             assert 0 < retry_seconds <= ban_seconds
         wait_until(lambda: system_ok(channel))
-        flattened(channel, "out")
+        flattened(channel, "out-banned")
     asked = control(exchange, "requests")["requests"]
     [banned_ms] = [entry["time"] for entry in asked if entry["status"] == 403]
     # What was on its way when the answer came is no wonder.

@@ -71,6 +71,11 @@ class Trail:
             kinds.add((self.order.symbol, self.order.side))
         return len(ids) > 1 or len(kinds) > 1
 
+    def is_older_than(self, at_ms: int) -> bool:
+        """Whether something of it happened before then, or all of it, by the venue's clock."""
+        executed = any(each.at_ms < at_ms for each in self.executions.values())
+        return executed or (self.order is not None and self.order.updated_ms < at_ms)
+
     def outcome(self) -> Outcome:
         """What became of it; UNKNOWN until that is complete."""
         order = self.order

@@ -7,7 +7,8 @@
    the order has ended, and its executions add up to what it says was filled.
 4. What is not proven when the time is over is UNKNOWN, and stays so until `find` proves an end, or that the order was
    never taken (absence.py). Until then this venue does not send it again.
-5. An order under the id that is not the one that was sent is an alarm, and UNKNOWN.
+5. An order under the id that is not the one that was sent is an alarm, and UNKNOWN: one with other content, and one
+   that is older than the decision to send it, as after a journal was lost and its keys are used again.
 6. Orders that reduce a position have a session of their own: none waits behind an opening whose answer does not come.
 """
 
@@ -45,6 +46,9 @@ FIND_SECONDS = 10.0
 """The longest that one `find` asks."""
 SYMBOL_PAUSE_MS = 600_000
 """How long no position is opened in a symbol that Bybit does not let this account trade."""
+OLDER_MS_MAX = 2000
+"""Bybit takes no request that is stamped a second ahead of its clock: so an order is older there than its decision is
+here by a second at most. The other second is for clocks that are set."""
 MISMATCHES_MAX = 1000
 """Orders whose alarm is remembered, so that it is raised once."""
 
@@ -147,7 +151,7 @@ class BybitVenue:
                 await self._ladder.climb(link, trail, within_seconds=FIND_SECONDS)
             except VenueFault as fault:
                 raise VenueUnavailableError(f"what became of the order could not be asked: {fault}") from None
-        if self._is_another(record.order, None, link, trail):
+        if self._is_another(record.order, None, link, trail, record.created_ms):
             return Outcome(state=OrderState.UNKNOWN)
         if not trail.exists and not record.venue_order_id and provable:
             self._absence.settle(link)
@@ -247,18 +251,18 @@ class BybitVenue:
                 log.info("order_not_confirmed_yet", link=sendable.link, detail=fault.text)
             left = deadline - asyncio.get_running_loop().time()
             pause = min(2 * pause, longest)
-        if self._is_another(sendable.approved.order, sendable.qty, sendable.link, trail):
+        if self._is_another(sendable.approved.order, sendable.qty, sendable.link, trail, sendable.approved.at_ms):
             return Outcome(state=OrderState.UNKNOWN)
         return trail.outcome()
 
-    def _is_another(self, order: Order, qty: Decimal | None, link: OrderLinkId, trail: Trail) -> bool:
+    def _is_another(self, order: Order, qty: Decimal | None, link: OrderLinkId, trail: Trail, decided_ms: int) -> bool:
         """Whether what is known under the id is not the order that was sent; raises the alarm then."""
         told = trail.order
         same = told is None or (
             (told.symbol, told.side, told.reduce_only) == (order.symbol, order.side, order.reduce_only)
             and qty in {None, told.qty}
         )
-        if same and not trail.contradicts_itself:
+        if same and not trail.contradicts_itself and not trail.is_older_than(decided_ms - OLDER_MS_MAX):
             return False
         if link in self._mismatched:
             return True
