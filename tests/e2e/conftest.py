@@ -10,7 +10,7 @@ import pathlib
 from collections.abc import Callable, Iterator
 
 import pytest
-from running import Containers, Tollgate
+from running import Containers, Tollgate, ended
 
 from tools.stack import Ports, Stack
 
@@ -32,7 +32,7 @@ def start_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[.
         def start(**settings: str) -> Tollgate:
             stack = Stack(ports=Ports.free(), env=UNLIMITED | settings, state_dir=tmp_path_factory.mktemp("stack"))
             stack.start()
-            running.callback(stack.stop)
+            running.callback(ended, stack)
             return Tollgate(
                 gateway=stack.gateway_url, model=stack.model_url, dashboard=stack.dashboard_url, controls=stack
             )

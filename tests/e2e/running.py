@@ -13,6 +13,8 @@ from typing import Any, Protocol
 import grpc
 from google.rpc import error_details_pb2, status_pb2
 
+from tools.stack import Stack
+
 SECONDS_MAX = 30.0
 CONTAINERS = {"gateway": "backend", "model": "model-service", "envoy": "envoy", "simulator": "simulator"}
 
@@ -98,6 +100,13 @@ class Tollgate:
         finally:
             self.controls.restart(name)
             self.wait_well()
+
+
+def ended(stack: Stack) -> None:
+    """Stop a stack and leave what its parts told in its folder: what a run leaves behind is searched for secrets."""
+    stack.stop()
+    for name in stack.parts:
+        (stack.state_dir / f"{name}.log").write_text("\n".join(stack.lines(name)), encoding="utf8")
 
 
 def is_well(answer: Answer) -> bool:

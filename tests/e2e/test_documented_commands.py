@@ -16,7 +16,7 @@ import sys
 from collections.abc import Callable, Iterator
 
 import pytest
-from running import call
+from running import call, ended
 
 from tools.stack import Ports, Stack
 
@@ -119,7 +119,7 @@ class Stacks:
     def stop(self) -> None:
         """Stop what runs."""
         if self._stack is not None:
-            self._stack.stop()
+            ended(self._stack)
             self._stack = None
 
 

@@ -4,6 +4,9 @@ import json
 import pathlib
 import urllib.request
 
+from canary import SECRETS, assert_secret_hidden
+from running import ended
+
 from tools.stack import SIMULATED_KEY, Ports, Stack
 
 
@@ -32,6 +35,9 @@ def test_one_command_trades_live_on_the_simulated_exchange_with_a_journal_of_its
         assert positions["positions"][0]["qty"] == sum(fill["qty"] for fill in first["order"]["fills"])
         assert 99_900 < positions["equityUsd"] < 100_100
     finally:
-        stack.stop()
+        ended(stack)
     assert (tmp_path / "live-sim-before.sqlite3").read_bytes() == b"of an exchange that is gone"
-    assert SIMULATED_KEY["BYBIT_API_SECRET"] not in "".join(stack.lines("gateway"))
+    assert_secret_hidden(
+        health, first, positions, *(path.read_bytes() for path in tmp_path.iterdir() if path.is_file())
+    )
+    assert SIMULATED_KEY["BYBIT_API_SECRET"] in SECRETS
