@@ -120,6 +120,15 @@ def test_an_order_of_an_earlier_journal_is_not_taken_for_this_one(live: Live) ->
     assert [alarm.kind for alarm in live.alarms] == [AlarmKind.MISMATCH]
 
 
+def test_an_order_that_was_recorded_while_the_clock_was_ahead_is_found(live: Live) -> None:
+    live.exchange.take(FIELDS)
+    ahead_ms = NOW_MS + 60_000
+    outcome = live.run(live.venue.find(a_record(created_ms=ahead_ms, updated_ms=ahead_ms)))
+    assert outcome is not None
+    assert outcome.state is OrderState.FILLED
+    assert live.alarms == []
+
+
 def test_an_order_is_found_by_its_record_whatever_its_quantity(live: Live) -> None:
     """The record keeps dollars: which quantity they stood for is known to the process that sent it alone."""
     live.exchange.take(FIELDS | {"qty": "0.009"})

@@ -1,5 +1,6 @@
 """An order to Bybit: sent once, and told of only what is proven."""
 
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -462,6 +463,13 @@ def test_a_duplicate_that_is_older_than_the_decision_is_not_adopted(
     live.exchange.taken["tg1"].order["updatedTime"] = str(NOW_MS - older_ms)
     assert submit(live).state is state
     assert [alarm.kind for alarm in live.alarms] == ([] if state is OrderState.FILLED else [AlarmKind.MISMATCH])
+
+
+def test_an_order_that_was_decided_while_the_clock_was_ahead_is_taken_for_what_it_is(live: Live) -> None:
+    """The clock was a minute ahead and was set before the order was sent: Bybit dates it before its decision."""
+    decided = replace(approved(), at_ms=NOW_MS + 60_000)
+    assert live.run(live.venue.submit(decided)) == filled(Evidence.REALTIME)
+    assert live.alarms == []
 
 
 def test_an_order_other_than_the_acknowledged_one_is_an_alarm_and_unknown(live: Live) -> None:

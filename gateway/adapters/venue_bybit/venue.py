@@ -47,7 +47,7 @@ FIND_SECONDS = 10.0
 SYMBOL_PAUSE_MS = 600_000
 """How long no position is opened in a symbol that Bybit does not let this account trade."""
 OLDER_MS_MAX = 2000
-"""Bybit takes no request that is stamped a second ahead of its clock: so an order is older there than its decision is
+"""Bybit takes no request that is stamped a second ahead of its clock: so an order is older there than its request is
 here by a second at most. The other second is for clocks that are set."""
 MISMATCHES_MAX = 1000
 """Orders whose alarm is remembered, so that it is raised once."""
@@ -151,7 +151,8 @@ class BybitVenue:
                 await self._ladder.climb(link, trail, within_seconds=FIND_SECONDS)
             except VenueFault as fault:
                 raise VenueUnavailableError(f"what became of the order could not be asked: {fault}") from None
-        if self._is_another(record.order, None, link, trail, record.created_ms):
+        made_ms = self._made_ms(link, record.created_ms, record.updated_ms)
+        if self._is_another(record.order, None, trail, link=link, made_ms=made_ms):
             return Outcome(state=OrderState.UNKNOWN)
         if not trail.exists and not record.venue_order_id and provable:
             self._absence.settle(link)
@@ -251,18 +252,27 @@ class BybitVenue:
                 log.info("order_not_confirmed_yet", link=sendable.link, detail=fault.text)
             left = deadline - asyncio.get_running_loop().time()
             pause = min(2 * pause, longest)
-        if self._is_another(sendable.approved.order, sendable.qty, sendable.link, trail, sendable.approved.at_ms):
+        made_ms = self._made_ms(sendable.link, sendable.approved.at_ms)
+        if self._is_another(sendable.approved.order, sendable.qty, trail, link=sendable.link, made_ms=made_ms):
             return Outcome(state=OrderState.UNKNOWN)
         return trail.outcome()
 
-    def _is_another(self, order: Order, qty: Decimal | None, link: OrderLinkId, trail: Trail, decided_ms: int) -> bool:
+    def _made_ms(self, link: OrderLinkId, *noted_ms: int) -> int:
+        """Since when an order of ours can exist: the earliest that was noted, since a clock may have been ahead then.
+
+        When this process signed it is the surest: Bybit has held that against its own clock.
+        """
+        signed_ms = self._signed_ms(link)
+        return min(*noted_ms, self._clock.now_ms() if signed_ms is None else signed_ms)
+
+    def _is_another(self, order: Order, qty: Decimal | None, trail: Trail, *, link: OrderLinkId, made_ms: int) -> bool:
         """Whether what is known under the id is not the order that was sent; raises the alarm then."""
         told = trail.order
         same = told is None or (
             (told.symbol, told.side, told.reduce_only) == (order.symbol, order.side, order.reduce_only)
             and qty in {None, told.qty}
         )
-        if same and not trail.contradicts_itself and not trail.is_older_than(decided_ms - OLDER_MS_MAX):
+        if same and not trail.contradicts_itself and not trail.is_older_than(made_ms - OLDER_MS_MAX):
             return False
         if link in self._mismatched:
             return True
