@@ -24,6 +24,7 @@ from gateway.core.comparison import (
     WalletBase,
     awaits_its_order,
     compare,
+    cost_gap_usd,
     fall_tolerated_usd,
     standing_differences,
     wallet_change,
@@ -210,6 +211,9 @@ class AccountWatch:
         if journal.moving or any(one.difference.key == WALLET_KEY for one in self._suspected):
             return
         change, balance = wallet_change(snapshot, journal), snapshot.wallet.balance_usd
+        gap_usd = cost_gap_usd(snapshot, journal.ledger)
+        if gap_usd is None:
+            return
         if change is not None and change > fall_tolerated_usd(balance):
             log.info("wallet_rose", usd=format(change, "f"))
-        self._wallet_base = WalletBase(balance_usd=balance, earned_usd=journal.ledger.earned_usd)
+        self._wallet_base = WalletBase(balance_usd=balance, earned_usd=journal.ledger.earned_usd, cost_gap_usd=gap_usd)

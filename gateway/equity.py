@@ -1,10 +1,12 @@
 """What the account is worth: on paper by the ledger's own cash, in live trading by the venue's."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from decimal import Decimal
 from typing import Protocol
 
 from gateway.account import Account
+from gateway.core.ledger import Position
 from gateway.core.model import ZERO, Symbol
 from gateway.ports import Clock, MarketData, VenueAccount
 
@@ -39,7 +41,11 @@ class PaperEquity:
 
 
 class LiveEquity:
-    """The wallet's balance at the venue, and what the ledger's positions have open at the venue's mark prices."""
+    """The wallet's balance at the venue, and what the ledger's positions have open at the venue's mark prices.
+
+    Open is what the balance does not hold yet: so it is measured from the venue's entry prices. The ledger's may be
+    others, when fills were booked in another order than they were made, and stand in until the venue has told its own.
+    """
 
     def __init__(
         self, *, account: Account, venue: VenueAccount, market: MarketData, clock: Clock, wallet_age_ms_max: int
@@ -59,8 +65,14 @@ class LiveEquity:
         marks = self._marks(positions)
         if marks is None:
             return None
-        opened = sum((held.unrealised_usd(marks[symbol]) for symbol, held in positions.items()), ZERO)
+        opened = sum(
+            (self._as_venue(symbol, held).unrealised_usd(marks[symbol]) for symbol, held in positions.items()), ZERO
+        )
         return wallet.balance_usd + opened
+
+    def _as_venue(self, symbol: Symbol, held: Position) -> Position:
+        entry_price = self._venue.entry_price(symbol, held.qty)
+        return held if entry_price is None else replace(held, entry_price=entry_price)
 
     def _marks(self, symbols: Mapping[Symbol, object]) -> Mapping[Symbol, Decimal] | None:
         marks: dict[Symbol, Decimal] = {}

@@ -177,6 +177,10 @@ class VenueAccount(Protocol):
         """The newest wallet, from the private stream or a snapshot; None before the first."""
         ...
 
+    def entry_price(self, symbol: Symbol, qty: Decimal) -> Decimal | None:
+        """The venue's own entry price of a position; None when the newest that it told is another quantity."""
+        ...
+
 
 class FactSource(Protocol):
     """Gathers what is known when an order is judged."""

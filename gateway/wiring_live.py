@@ -232,6 +232,7 @@ class LiveSide:
 
     def _position_moved(self, symbol: Symbol, position: VenuePosition | None) -> None:
         """A position that is not the ledger's while no order of ours is open is to be looked into."""
+        self._bybit.took_position(symbol, position)
         qty = position.qty if position else ZERO
         open_here = any(record.order.symbol == symbol for record in self.account.open_orders())
         if not open_here and qty != self.account.ledger.position_qty(symbol):

@@ -206,6 +206,10 @@ class FakeVenueAccount:
     def wallet(self) -> Wallet | None:
         return self.account.wallet if self.account else None
 
+    def entry_price(self, symbol: Symbol, qty: Decimal) -> Decimal | None:
+        held = self.account.positions if self.account else ()
+        return next((each.entry_price for each in held if (each.symbol, each.qty) == (symbol, qty)), None)
+
 
 @dataclass
 class FakeTicket:

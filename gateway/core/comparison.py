@@ -60,6 +60,8 @@ class WalletBase:
     """Realised profit and loss less fees, by the ledger."""
     funding_usd: Decimal = ZERO
     """What funding has cost since then."""
+    cost_gap_usd: Decimal = ZERO
+    """By how much the positions had cost more by the venue's entry prices than by the ledger's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,11 +154,25 @@ def standing_differences(
 
 def wallet_change(snapshot: AccountSnapshot, journal: JournalSide) -> Decimal | None:
     """By how much the cash changed beyond what is explained, US dollars; None while that cannot be told."""
-    base = journal.wallet_base
-    if base is None or journal.moving:
+    base, gap_usd = journal.wallet_base, cost_gap_usd(snapshot, journal.ledger)
+    if base is None or gap_usd is None or journal.moving:
         return None
     earned = journal.ledger.earned_usd - base.earned_usd - base.funding_usd
-    return snapshot.wallet.balance_usd - base.balance_usd - earned
+    return snapshot.wallet.balance_usd - base.balance_usd - earned - (gap_usd - base.cost_gap_usd)
+
+
+def cost_gap_usd(snapshot: AccountSnapshot, ledger: Ledger) -> Decimal | None:
+    """By how much the positions cost more by the venue's entry prices than by the ledger's, US dollars.
+
+    Fills that are booked in another order than they were made split the same profit otherwise into a realised and an
+    open part. None when the quantities differ.
+    """
+    held = {position.symbol: position for position in snapshot.positions}
+    if {symbol: one.qty for symbol, one in held.items()} != {
+        symbol: one.qty for symbol, one in ledger.positions.items()
+    }:
+        return None
+    return sum((one.qty * (one.entry_price - ledger.positions[name].entry_price) for name, one in held.items()), ZERO)
 
 
 def fall_tolerated_usd(balance_usd: Decimal) -> Decimal:

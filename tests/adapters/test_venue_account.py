@@ -293,3 +293,15 @@ async def test_what_the_stream_says_while_rest_is_asked_is_the_newer_word() -> N
     account = BybitAccount(reads=some_reads(get_wallet_balance=answer), clock=clock)
     await account.snapshot(NOW_MS)
     assert account.wallet() == streamed
+
+
+async def test_an_entry_price_is_told_of_the_very_position_that_is_asked_for() -> None:
+    account = BybitAccount(reads=some_reads(get_positions=page(position())), clock=FakeClock(NOW_MS))
+    held = Decimal("0.1")
+    assert account.entry_price(BTC, held) is None
+    await account.snapshot(NOW_MS)
+    assert (account.entry_price(BTC, held), account.entry_price(BTC, held * 2)) == (50_000, None)
+    account.took_position(BTC, VenuePosition(symbol=BTC, qty=held * 2, entry_price=Decimal(51_000)))
+    assert (account.entry_price(BTC, held), account.entry_price(BTC, held * 2)) == (None, 51_000)
+    account.took_position(BTC, None)
+    assert account.entry_price(BTC, held * 2) is None

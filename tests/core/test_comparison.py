@@ -1,5 +1,6 @@
 """What differs between the account at the venue and the journal is found, and nothing else is."""
 
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -167,6 +168,22 @@ def test_a_small_wallet_may_fall_by_one_dollar():
 def test_the_wallet_is_not_judged_while_orders_move_or_before_there_is_a_base():
     assert wallet_change(a_snapshot(wallet=a_wallet("5")), a_journal(moving=[BTC], base=BASE)) is None
     assert wallet_change(a_snapshot(wallet=a_wallet("5")), a_journal()) is None
+
+
+def test_what_is_realised_at_the_venue_and_open_in_the_ledger_is_no_fall():
+    """The venue books a loss of 6 that the ledger, which knows the fills in another order, still has as open."""
+    journal = a_journal(ours(), base=BASE)
+    entry_price = journal.ledger.positions[BTC].entry_price
+    split = replace(a_position("0.029"), entry_price=entry_price - Decimal(6_000))
+    loss = Decimal("0.029") * 6_000
+    snapshot = a_snapshot(positions=(split,), wallet=a_wallet(str(100_000 + journal.ledger.earned_usd - loss)))
+    assert wallet_change(snapshot, journal) == 0
+    assert found(snapshot, journal) == []
+
+
+def test_the_wallet_is_not_judged_while_a_position_is_another():
+    snapshot = a_snapshot(positions=(a_position("0.5"),), wallet=a_wallet("5"))
+    assert wallet_change(snapshot, a_journal(base=BASE)) is None
 
 
 def one(key, symbol=BTC, *, certain=False):

@@ -1,10 +1,11 @@
 """What a live account is worth is the venue's to say; what cannot be told is not guessed."""
 
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
 from builders import BTC, NOW_MS, an_order
-from venue_kit import a_snapshot, a_wallet
+from venue_kit import a_position, a_snapshot, a_wallet
 from world import COMPARISON_AGE_MS_MAX, World
 
 from gateway.core.model import RiskState
@@ -24,6 +25,15 @@ def test_equity_is_the_wallets_cash_and_what_is_open_at_the_mark_price(world):
     assert world.guard.standing().equity_usd == 100_000
     world.market.marks[BTC] = Decimal(57_000)
     assert world.guard.standing().equity_usd == Decimal(100_000) - Decimal(5000) * 3000 / 60_000
+
+
+def test_what_is_open_is_measured_from_the_venues_entry_price_of_the_same_position(world):
+    held = world.account.ledger.position_qty(BTC)
+    at_venue = replace(a_position(str(held)), entry_price=Decimal(59_000))
+    world.venue_account.account = a_snapshot(positions=(at_venue,))
+    assert world.guard.standing().equity_usd == 100_000 + held * 1000
+    world.venue_account.account = a_snapshot(positions=(replace(at_venue, qty=held + 1),))
+    assert world.guard.standing().equity_usd == 100_000
 
 
 def test_equity_is_not_told_without_a_mark_price(world):

@@ -57,6 +57,13 @@ def story():
     made.world.close()
 
 
+@pytest.fixture
+def poor_story():
+    made = Story(start_usd=Decimal(3_000))
+    yield made
+    made.world.close()
+
+
 def test_an_order_is_filled_on_the_word_of_the_stream(story):
     story.submit()
     assert story.states() == [OrderState.PENDING, OrderState.FILLED]
@@ -216,4 +223,23 @@ def test_reductions_close_a_position_to_the_last_step(story):
     story.submit("open", requested_usd=Decimal(4_000))
     story.submit("close", side=Side.SELL, requested_usd=Decimal(100_000), reduce_only=True, confidence=None)
     assert story.world.local.engine.account_view(UID).positions == {}
+    story.end()
+
+
+def test_fills_that_are_booked_in_another_order_than_they_were_made_move_neither_equity_nor_wallet(poor_story):
+    """A buy whose end is not known and a sell that reduces: the profit is split otherwise, and is the same."""
+    story = poor_story
+    story.submit("held", requested_usd=Decimal(2_000), wait_ms=10_000)
+    story.world.local.exchange.markets[BTC].jump(1.2, story.world.time.now_ms())
+    story.fault(Kind.ACCEPT_THEN_DROP)
+    story.fault(Kind.FORGET_ORDERS, path="/v5/order/realtime", times=50)
+    story.world.local.engine.lags = Lags(history_ms=(9_000, 9_000), push_ms=(60_000, 60_000))
+    story.submit("buy", requested_usd=Decimal(2_000), wait_ms=6_000)
+    assert story.record("buy").state is OrderState.UNKNOWN
+    story.world.local.engine.lags = Lags()
+    story.submit("sell", side=Side.SELL, requested_usd=Decimal(1_000), reduce_only=True, confidence=None, wait_ms=6_000)
+    assert [record.order.key for record in story.world.disk.filled()] == ["held", "sell", "buy"]
+    story.world.pass_ms(120_000)
+    equity = story.world.gateway.side.equity.usd()
+    assert abs(equity - story.world.local.engine.account_view(UID).equity) < Decimal("0.0001")
     story.end()

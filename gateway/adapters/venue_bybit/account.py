@@ -5,6 +5,7 @@ shorter than the truth would look like an order that ended, an execution that ne
 """
 
 from collections.abc import Callable, Sequence
+from decimal import Decimal
 from typing import TypeVar
 
 from gateway.adapters.venue_bybit.messages import (
@@ -43,6 +44,7 @@ class BybitAccount:
         self._reads = reads
         self._clock = clock
         self._wallet: Wallet | None = None
+        self._held: dict[Symbol, VenuePosition] = {}
 
     def wallet(self) -> Wallet | None:
         """The newest wallet, from the private stream or a snapshot; None before the first."""
@@ -53,6 +55,18 @@ class BybitAccount:
         if self._wallet is None or wallet.at_ms >= self._wallet.at_ms:
             self._wallet = wallet
 
+    def entry_price(self, symbol: Symbol, qty: Decimal) -> Decimal | None:
+        """The venue's own entry price of a position; None when the newest that it told is another quantity."""
+        held = self._held.get(symbol)
+        return held.entry_price if held is not None and held.qty == qty else None
+
+    def took_position(self, symbol: Symbol, position: VenuePosition | None) -> None:
+        """The private stream told of a position, None when it is flat."""
+        if position is None:
+            self._held.pop(symbol, None)
+        else:
+            self._held[symbol] = position
+
     async def snapshot(self, since_ms: int) -> AccountSnapshot:
         """All of the account, with the executions since then. Raises VenueUnavailableError."""
         begun_ms = self._clock.now_ms()
@@ -60,6 +74,7 @@ class BybitAccount:
         positions = await self._positions()
         wallet = await self._read_wallet()
         executions = await self._executions(since_ms)
+        self._held = {position.symbol: position for position in positions}
         return AccountSnapshot(
             begun_ms=begun_ms,
             ended_ms=self._clock.now_ms(),
