@@ -21,8 +21,8 @@ from gateway.core.model import OrderRecord, OrderState
 from gateway.doctor import diagnose
 
 CALL_SECONDS = 10.0
-CRASH_SECONDS_MAX = 30.0
-END_SECONDS_MAX = 60.0
+CRASH_SECONDS_MAX = 60.0
+END_SECONDS_MAX = 120.0
 OPEN = {"pending", "unknown"}
 ON_ITS_WAY_SECONDS = 0.15
 """After the journal has the order, so long until it is surely on its way to the venue."""

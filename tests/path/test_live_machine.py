@@ -261,6 +261,6 @@ class LiveTrading(RuleBasedStateMachine):
                 assert answer.record == record
 
 
-QUICK = {} if LONG else {"max_examples": 150, "stateful_step_count": 30}
+QUICK = {} if LONG else {"max_examples": 40, "stateful_step_count": 30, "derandomize": True}
 TestLiveTrading = LiveTrading.TestCase
 TestLiveTrading.settings = settings(**QUICK, deadline=None, suppress_health_check=list(HealthCheck))
