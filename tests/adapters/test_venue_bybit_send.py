@@ -465,6 +465,17 @@ def test_a_duplicate_that_is_older_than_the_decision_is_not_adopted(
     assert [alarm.kind for alarm in live.alarms] == ([] if state is OrderState.FILLED else [AlarmKind.MISMATCH])
 
 
+@pytest.mark.parametrize(
+    ("qty", "state"), [("0.010", OrderState.FILLED), ("0.011", OrderState.FILLED), ("0.012", OrderState.UNKNOWN)]
+)
+def test_a_reduction_may_have_been_cut_down_to_the_position_and_not_grown(
+    live: Live, qty: str, state: OrderState
+) -> None:
+    live.exchange.take({"symbol": "BTCUSDT", "side": "Sell", "qty": qty, "orderLinkId": "tg1", "reduceOnly": True})
+    assert submit(live, side=Side.SELL, reduce_only=True).state is state
+    assert bool(live.alarms) == (state is OrderState.UNKNOWN)
+
+
 def test_an_order_that_was_decided_while_the_clock_was_ahead_is_taken_for_what_it_is(live: Live) -> None:
     """The clock was a minute ahead and was set before the order was sent: Bybit dates it before its decision."""
     decided = replace(approved(), at_ms=NOW_MS + 60_000)

@@ -270,7 +270,7 @@ class BybitVenue:
         told = trail.order
         same = told is None or (
             (told.symbol, told.side, told.reduce_only) == (order.symbol, order.side, order.reduce_only)
-            and qty in {None, told.qty}
+            and (qty is None or _may_be(told.qty, qty, reduce_only=order.reduce_only))
         )
         if same and not trail.contradicts_itself and not trail.is_older_than(made_ms - OLDER_MS_MAX):
             return False
@@ -282,6 +282,14 @@ class BybitVenue:
         text = f"Bybit has an order {link} that is not the one that was sent: {order.symbol} {order.side.value}"
         self._alarm(Alarm(kind=AlarmKind.MISMATCH, text=text))
         return True
+
+
+def _may_be(told: Decimal, sent: Decimal, *, reduce_only: bool) -> bool:
+    """Whether an order of one quantity is the one that was sent with another.
+
+    A reduction is cut down to what is left of the position when it arrives.
+    """
+    return told == sent or (reduce_only and told < sent)
 
 
 def _unsent(state: OrderState, why: str) -> Outcome:
