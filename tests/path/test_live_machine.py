@@ -42,7 +42,8 @@ def figures(request):
     """The long form tells what it was made of."""
     yield
     if LONG:
-        request.config.get_terminal_writer().line(f"\n{dict(LiveTrading.totals)}")
+        with request.config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
+            request.config.get_terminal_writer().line(f"\n{dict(LiveTrading.totals)}")
 
 
 class LiveTrading(RuleBasedStateMachine):
