@@ -8,6 +8,7 @@ running order join it; a finished one is replayed from the journal.
 """
 
 import asyncio
+import contextlib
 from dataclasses import dataclass
 from dataclasses import replace as changed
 
@@ -20,7 +21,7 @@ from gateway.core.plan import intent_record, plan_order, refusal_record
 from gateway.core.reasons import CODES, Reason
 from gateway.core.report import Answer, answer_of, with_outcome
 from gateway.core.risk import Approved
-from gateway.ports import Clock, FactSource, Journal, JournalUnavailableError, Step, Tracer, Venue
+from gateway.ports import Clock, FactSource, Journal, JournalUnavailableError, Step, Ticket, Tracer, Venue
 
 log = structlog.get_logger()
 
@@ -53,6 +54,8 @@ class OrderPath:
         self._clock = clock
         self._tracer = tracer
         self._running: dict[OrderKey, _Running] = {}
+        self._settling: dict[OrderKey, Ticket] = {}
+        """Outcomes on their way to the disk."""
 
     async def execute(self, order: Order) -> Answer | Failure:
         """Run an order to its end, join the one that runs under its key, or replay the one that ran."""
@@ -91,7 +94,7 @@ class OrderPath:
     async def _take(self, order: Order) -> Answer | Failure:
         async with self._journal.exclusive(self._account.name) as entry:
             if earlier := entry.find(order.key):
-                return answer_of(earlier, replayed=True) if earlier.order == order else _key_reused(order)
+                return await self._replayed(earlier) if earlier.order == order else _key_reused(order)
             facts = await self._facts.gather(order)
             self._tracer.reached(Step.GATHERED, order.key)
             verdict = plan_order(order, self._account.name, facts, self._policy)
@@ -113,6 +116,18 @@ class OrderPath:
             return verdict
         return answer_of(await self._send(verdict, record), replayed=False)
 
+    async def _replayed(self, earlier: OrderRecord) -> Answer | Failure:
+        """The answer that was kept: what reconciliation records at this moment is told once no crash can take it back.
+
+        Raises JournalUnavailableError.
+        """
+        settling = self._settling.get(earlier.order.key)
+        if settling is not None:
+            with contextlib.suppress(JournalUnavailableError):
+                await settling.durable()
+            earlier = self._journal.find_order(earlier.order.key) or earlier
+        return answer_of(earlier, replayed=True)
+
     async def _send(self, approved: Approved, intent: OrderRecord) -> OrderRecord:
         """Submit, and record what became of it: the only caller of Venue.submit."""
         self._tracer.reached(Step.SENDING, intent.order.key)
@@ -126,7 +141,7 @@ class OrderPath:
             return intent
         record = with_outcome(intent, outcome, self._clock.now_ms())
         try:
-            ticket = self._journal.stage(record)
+            ticket = self._settling[intent.order.key] = self._journal.stage(record)
             self._tracer.reached(Step.OUTCOME_STAGED, intent.order.key)
             await ticket.durable()
         except JournalUnavailableError:
@@ -134,6 +149,8 @@ class OrderPath:
             lost = changed(intent, state=OrderState.UNKNOWN, updated_ms=self._clock.now_ms())
             self._account.settle(lost)
             return lost
+        finally:
+            self._settling.pop(intent.order.key, None)
         self._account.settle(record)
         self._tracer.reached(Step.RECORDED, intent.order.key)
         return record

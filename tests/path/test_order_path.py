@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 from builders import BTC, a_book, a_decision, a_policy, an_order
-from fakes import FakeVenue
+from fakes import FakeJournal, FakeVenue
 from journal_kit import FILL, a_record
 from venue_kit import a_snapshot, a_wallet
 from world import World
@@ -26,7 +26,7 @@ from gateway.core.plan import order_link_id
 from gateway.core.reasons import Reason
 from gateway.core.report import Answer
 from gateway.core.venue import VenueBlock
-from gateway.ports import Step
+from gateway.ports import JournalUnavailableError, Step
 
 
 @pytest.fixture
@@ -91,6 +91,57 @@ async def test_an_order_that_ends_while_the_venue_is_asked_about_another_is_book
     world.venue.found.set()
     await reconciling
     assert world.account.ledger.position_qty(BTC) == filled.fills[0].qty
+
+
+class SlowJournal(FakeJournal):
+    """Keeps outcomes only when it is let, or loses them."""
+
+    def __init__(self):
+        super().__init__()
+        self.written, self.loses = asyncio.Event(), False
+        self.staged = {}
+
+    def find(self, key):
+        return self.staged.get(key) or self.find_order(key)
+
+    def stage(self, record):
+        self.staged[record.order.key] = record
+        return SlowTicket(self, record)
+
+
+class SlowTicket:
+    def __init__(self, journal, record):
+        self.journal, self.record = journal, record
+
+    async def durable(self):
+        await self.journal.written.wait()
+        staged = self.journal.staged.pop(self.record.order.key, None)
+        if self.journal.loses:
+            raise JournalUnavailableError("full")
+        if staged:
+            self.journal.records.append(staged)
+
+
+@pytest.mark.parametrize(("loses", "state"), [(False, OrderState.FILLED), (True, OrderState.UNKNOWN)])
+async def test_a_retry_is_told_an_end_that_reconciliation_found_once_it_is_on_the_disk(world, loses, state):
+    world.journal = SlowJournal()
+    lost = a_record(state=OrderState.UNKNOWN, order=an_order())
+    world.journal.records.append(lost)
+    world.venue.known[lost.order_link_id] = Outcome(
+        state=OrderState.FILLED, fills=(FILL,), evidence=Evidence.REALTIME, venue_order_id="v1"
+    )
+    world.restart()
+    reconciling = asyncio.create_task(world.reconciler.run())
+    await asyncio.sleep(0)
+    retry = asyncio.create_task(world.path.execute(an_order()))
+    await asyncio.sleep(0.01)
+    assert not retry.done()
+    world.journal.loses = loses
+    world.journal.written.set()
+    answer = await retry
+    await reconciling
+    assert (answer.record.state, answer.replayed) == (state, True)
+    assert world.journal.find_order(an_order().key).state is state
 
 
 @pytest.mark.parametrize(
