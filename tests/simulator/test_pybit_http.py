@@ -67,8 +67,13 @@ def test_a_market_order_is_seen_in_every_list_and_in_the_wallet(exchange: Exchan
     row = ended(pybit, "m-1")
     assert row["orderId"] == live["orderId"] == ack["orderId"]
     assert (row["orderStatus"], row["cumExecQty"], row["leavesQty"]) == ("Filled", "0.01", "0")
-    executions = soon(lambda: rows(pybit.get_executions(**LINEAR, orderId=ack["orderId"])))
-    assert sum(Decimal(each["execQty"]) for each in executions) == Decimal("0.01")
+
+    def executed() -> list[dict[str, Any]]:
+        return rows(pybit.get_executions(**LINEAR, orderId=ack["orderId"]))
+
+    # Each execution is told after a lag of its own.
+    soon(lambda: sum(Decimal(each["execQty"]) for each in executed()) == Decimal("0.01"))
+    executions = executed()
     fees = sum(Decimal(each["execFee"]) for each in executions)
     [position] = rows(pybit.get_positions(**LINEAR))
     assert (position["side"], position["size"], position["positionIdx"]) == ("Buy", "0.01", 0)
