@@ -26,7 +26,9 @@ from simulator.trading.contract import Lags
 
 SYMBOLS = ("BTCUSDT", "ETHUSDT")
 RULES = [fault for forms in FAULTS.values() for fault in forms]
-SYMBOL, SIDE, USD = st.sampled_from(SYMBOLS), st.sampled_from(Side), st.integers(1, 7_000)
+SYMBOL, SIDE = st.sampled_from(SYMBOLS), st.sampled_from(Side)
+USD = st.one_of(st.integers(20, 800), st.integers(20, 800), st.integers(1, 7_000))
+"""Mostly so little that several orders have room under the cap."""
 WAIT_MS = st.sampled_from([0, 5, 50, 400])
 LONG = settings.get_current_profile_name() == "long"
 OPERATOR_MS = 1_000
@@ -91,7 +93,7 @@ class LiveTrading(RuleBasedStateMachine):
         self.submit_new(symbol, side, usd, reduce_only=reduce_only)
         self.world.pass_ms(wait_ms)
 
-    @rule(count=st.integers(2, 8), usd=st.integers(100, 3_000), side=SIDE, wait_ms=WAIT_MS)
+    @rule(count=st.integers(2, 8), usd=USD, side=SIDE, wait_ms=WAIT_MS)
     def submit_at_once(self, count, usd, side, wait_ms):
         for _ in range(count):
             self.submit_new(SYMBOLS[0], side, usd)
