@@ -7,6 +7,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Protocol
 
+from gateway.core.documents import Document, DocumentKind
 from gateway.core.facts import CalibrationStanding, OrderFacts
 from gateway.core.lifecycle import RiskStatus
 from gateway.core.model import (
@@ -238,7 +239,7 @@ class Event:
 
     sequence: int
     kind: str
-    """decision, order, risk, outcome or watch."""
+    """decision, order, risk, outcome, watch, policy, promotion or twin."""
     at_ms: int
     subject: str
     state: str
@@ -274,6 +275,18 @@ class Journal(Protocol):
 
     async def append_watch(self, move: WatchMove) -> None:
         """Keep a move of the calibration watch. Raises JournalUnavailableError."""
+        ...
+
+    async def append_document(self, document: Document) -> None:
+        """Keep a document. Raises JournalUnavailableError."""
+        ...
+
+    def documents(self, kind: DocumentKind, limit: int) -> Sequence[Document]:
+        """The newest documents of a kind, newest first. Raises JournalUnavailableError."""
+        ...
+
+    def find_document(self, kind: DocumentKind, subject: str) -> Document | None:
+        """The newest document of a kind and subject. Raises JournalUnavailableError."""
         ...
 
     def unmatured_decisions(self) -> Sequence[Decision]:

@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
 
+from gateway.core.documents import Document, DocumentKind
 from gateway.core.facts import CalibrationStanding
 from gateway.core.lifecycle import OPEN_STATES, ORDER_MOVES, RiskStatus
 from gateway.core.model import (
@@ -232,6 +233,7 @@ class FakeJournal:
     risk: list[RiskChange] = field(default_factory=list)
     matured: dict[DecisionId, Matured] = field(default_factory=dict)
     moves: list[WatchMove] = field(default_factory=list)
+    filed: list[Document] = field(default_factory=list)
     peak: Decimal | None = None
     owner: str = ""
 
@@ -285,6 +287,19 @@ class FakeJournal:
         )
         assert move.from_state is (stood or WatchState.OK), move
         self.moves.append(move)
+
+    async def append_document(self, document: Document) -> None:
+        if self.full:
+            raise JournalUnavailableError("full")
+        self.filed.append(document)
+
+    def documents(self, kind: DocumentKind, limit: int) -> Sequence[Document]:
+        return [document for document in reversed(self.filed) if document.kind is kind][:limit]
+
+    def find_document(self, kind: DocumentKind, subject: str) -> Document | None:
+        return next(
+            (document for document in self.documents(kind, len(self.filed)) if document.subject == subject), None
+        )
 
     def unmatured_decisions(self) -> Sequence[Decision]:
         return [

@@ -12,6 +12,7 @@ from decimal import Decimal
 from random import Random
 
 from bench.live.relay import KilledError
+from gateway.core.documents import Document, DocumentKind
 from gateway.core.lifecycle import OPEN_STATES, ORDER_MOVES, RiskStatus
 from gateway.core.model import (
     Decision,
@@ -41,6 +42,7 @@ class Disk:
     newest: dict[OrderKey, OrderRecord] = field(default_factory=dict)
     links: dict[OrderLinkId, OrderKey] = field(default_factory=dict)
     risk: list[RiskChange] = field(default_factory=list)
+    documents: list[Document] = field(default_factory=list)
     peak_usd: Decimal | None = None
     owner: str = ""
 
@@ -112,6 +114,20 @@ class MemoryJournal:
         self._write()
         self._disk.risk.append(change)
         self._disk.peak_usd = change.peak_equity_usd
+
+    async def append_document(self, document: Document) -> None:
+        """Keep a document."""
+        self._write()
+        self._disk.documents.append(document)
+
+    def documents(self, kind: DocumentKind, limit: int) -> Sequence[Document]:
+        """The newest documents of a kind, newest first."""
+        return [document for document in reversed(self._disk.documents) if document.kind is kind][:limit]
+
+    def find_document(self, kind: DocumentKind, subject: str) -> Document | None:
+        """The newest document of a kind and subject."""
+        found = (document for document in self.documents(kind, len(self._disk.documents)))
+        return next((document for document in found if document.subject == subject), None)
 
     def note_peak(self, peak_equity_usd: Decimal) -> None:
         """Remember a new peak."""

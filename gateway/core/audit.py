@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from gateway.core.chain import GENESIS_DIGEST, record_digest
-from gateway.core.json_fields import RecordFormatError
+from gateway.core.documents import DocumentKind
+from gateway.core.json_fields import RecordFormatError, canonical, parsed
 from gateway.core.ledger import Ledger
 from gateway.core.lifecycle import OPEN_STATES, ORDER_MOVES
 from gateway.core.model import (
@@ -36,6 +37,9 @@ FAULTS_MAX: Final = 20
 
 FIRST_STATES: Final = frozenset({OrderState.PENDING, OrderState.REFUSED})
 """What an order's first record can say."""
+
+
+_DOCUMENT_KINDS: Final = frozenset(DocumentKind)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -223,8 +227,8 @@ class _Fold:
                 return self._take_watch(record, watch_from(record.body))
             case "risk":
                 return self._take_risk(record, risk_from(record.body))
-            case unknown:
-                return f"its kind {unknown!r} is not known"
+            case kind:
+                return _document_problem(record) if kind in _DOCUMENT_KINDS else f"its kind {kind!r} is not known"
 
     def _take_risk(self, record: StoredRecord, change: RiskChange) -> str | None:
         self._risk_state = change.to_state
@@ -283,6 +287,12 @@ class _Fold:
             return f"an order cannot move from {earlier.state} to {order.state.value}"
         same = (was.order, was.order_link_id, was.created_ms) == (order.order, order.order_link_id, order.created_ms)
         return None if same else "it changes what was ordered"
+
+
+def _document_problem(record: StoredRecord) -> str | None:
+    """A document's text is for its own module to read; here it must be canonical."""
+    body = parsed(record.body, record.kind)
+    return None if isinstance(body, dict) and canonical(body) == record.body else "its body is not canonical"
 
 
 def _may_follow(was: OrderState, state: OrderState) -> bool:

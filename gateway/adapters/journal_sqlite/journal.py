@@ -21,6 +21,7 @@ from gateway.adapters.journal_sqlite.reader import JournalReader
 from gateway.adapters.journal_sqlite.schema import JournalUnusableError, claim
 from gateway.adapters.journal_sqlite.watchers import Watchers
 from gateway.adapters.journal_sqlite.writer import Group, Row, Writer
+from gateway.core.documents import Document, DocumentKind
 from gateway.core.lifecycle import RiskStatus
 from gateway.core.model import (
     Decision,
@@ -48,7 +49,7 @@ PEAK_DELAY_SECONDS: Final = 0.5
 
 log = structlog.get_logger()
 
-Kept = OrderRecord | Decision | RiskChange | Matured | WatchMove
+Kept = OrderRecord | Decision | RiskChange | Matured | WatchMove | Document
 
 
 class SqliteJournal:
@@ -153,6 +154,19 @@ class SqliteJournal:
         """Keep a move of the calibration watch. Raises JournalUnavailableError."""
         row = Row("watch", move.model_version, move.at_ms, watch_text(move))
         await self._submit([row], [move]).durable()
+
+    async def append_document(self, document: Document) -> None:
+        """Keep a document. Raises JournalUnavailableError."""
+        row = Row(document.kind.value, document.subject, document.at_ms, document.text)
+        await self._submit([row], [document]).durable()
+
+    def documents(self, kind: DocumentKind, limit: int) -> Sequence[Document]:
+        """The newest documents of a kind, newest first. Raises JournalUnavailableError."""
+        return self._reader.documents(kind, limit)
+
+    def find_document(self, kind: DocumentKind, subject: str) -> Document | None:
+        """The newest document of a kind and subject. Raises JournalUnavailableError."""
+        return self._reader.document(kind, subject)
 
     def unmatured_decisions(self) -> Sequence[Decision]:
         """Scored decisions without an outcome, oldest first. Raises JournalUnavailableError."""
@@ -318,4 +332,6 @@ def _event(sequence: int, record: Kept) -> Event:
             state, symbol = record.verdict.value, str(record.symbol)
         case WatchMove():
             kind, at_ms, subject, state, symbol = "watch", record.at_ms, record.model_version, record.to_state.value, ""
+        case Document():
+            kind, at_ms, subject, state, symbol = record.kind.value, record.at_ms, record.subject, "", ""
     return Event(sequence=sequence, kind=kind, at_ms=at_ms, subject=subject, state=state, symbol=symbol)

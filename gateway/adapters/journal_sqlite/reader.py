@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from gateway.adapters.journal_sqlite.schema import JournalUnusableError, open_reader
+from gateway.core.documents import Document, DocumentKind
 from gateway.core.json_fields import RecordFormatError
 from gateway.core.lifecycle import RiskStatus
 from gateway.core.model import (
@@ -115,6 +116,23 @@ class JournalReader:
         sql = "SELECT body FROM records WHERE kind = 'watch' ORDER BY seq DESC LIMIT ?"
         return self._read(sql, (max(limit, 0),), lambda row: watch_from(row[0]))
 
+    def documents(self, kind: DocumentKind, limit: int) -> Sequence[Document]:
+        """The newest documents of a kind, newest first."""
+        # SQLite takes the partial index only where its own condition is seen.
+        sql = (
+            "SELECT kind, subject, body, at_ms FROM records WHERE kind IN ('policy', 'promotion', 'twin')"
+            " AND kind = ? ORDER BY seq DESC LIMIT ?"
+        )
+        return self._read(sql, (kind.value, max(limit, 0)), _document)
+
+    def document(self, kind: DocumentKind, subject: str) -> Document | None:
+        """The newest document of a kind and subject."""
+        sql = (
+            "SELECT kind, subject, body, at_ms FROM records WHERE kind IN ('policy', 'promotion', 'twin')"
+            " AND kind = ? AND subject = ? ORDER BY seq DESC LIMIT 1"
+        )
+        return next(iter(self._read(sql, (kind.value, subject), _document)), None)
+
     def _read(self, sql: str, values: Sequence[object], make: Callable[[Any], _T]) -> Sequence[_T]:
         """All rows of a query, made into what they stand for."""
         if not self._is_open:
@@ -156,3 +174,8 @@ def _risk_status(row: tuple[str, str | None]) -> RiskStatus:
         reducing=change is not None and change.reducing,
         peak_equity_usd=Decimal(peak_usd),
     )
+
+
+def _document(row: tuple[str, str, str, int]) -> Document:
+    kind, subject, text, at_ms = row
+    return Document(kind=DocumentKind(kind), subject=subject, text=text, at_ms=at_ms)

@@ -133,6 +133,19 @@ MIGRATIONS: Final = (
     CREATE TRIGGER owner_is_not_changed BEFORE UPDATE ON owner
     BEGIN SELECT RAISE(ABORT, 'a journal belongs to one account'); END;
     """,
+    """
+    PRAGMA writable_schema = ON;
+    UPDATE sqlite_schema
+    SET sql = replace(
+        sql,
+        '(''decision'', ''order'', ''risk'', ''outcome'', ''watch'')',
+        '(''decision'', ''order'', ''risk'', ''outcome'', ''watch'', ''policy'', ''promotion'', ''twin'')'
+    )
+    WHERE type = 'table' AND name = 'records';
+    PRAGMA writable_schema = RESET;
+
+    CREATE INDEX document_records ON records (kind, subject, seq) WHERE kind IN ('policy', 'promotion', 'twin');
+    """,
 )
 """How the schema grows; `PRAGMA user_version` counts those that a file has."""
 

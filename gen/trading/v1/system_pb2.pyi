@@ -818,7 +818,9 @@ class WatchEventsResponse(_message.Message):
     sequence: _builtins.int
     """The record's number in the journal, rising."""
     kind: _builtins.str
-    """"decision", "order", "risk", "outcome" (a decision has matured) or "watch" (the calibration watch has moved)."""
+    """"decision", "order", "risk", "outcome" (a decision has matured), "watch" (the calibration watch has moved),
+    "policy" (the limits have changed), "promotion" or "twin" (what a live order would have become on paper).
+    """
     subject: _builtins.str
     """The decision's id (of an outcome too), the order's key, the risk state, or the model's version."""
     state: _builtins.str
