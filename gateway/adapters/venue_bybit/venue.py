@@ -49,6 +49,9 @@ SYMBOL_PAUSE_MS = 600_000
 OLDER_MS_MAX = 2000
 """Bybit takes no request that is stamped a second ahead of its clock: so an order is older there than its request is
 here by a second at most. The other second is for clocks that are set."""
+UNSIGNED_OLDER_MS_MAX = 600_000
+"""The same for an order that this process did not sign: Bybit never held the clock of its record against its own, so
+it may have been that far ahead. An order that an earlier journal sent under the same id is older than this."""
 MISMATCHES_MAX = 1000
 """Orders whose alarm is remembered, so that it is raised once."""
 
@@ -263,7 +266,9 @@ class BybitVenue:
         When this process signed it is the surest: Bybit has held that against its own clock.
         """
         signed_ms = self._signed_ms(link)
-        return min(*noted_ms, self._clock.now_ms() if signed_ms is None else signed_ms)
+        if signed_ms is None:
+            return min(*noted_ms, self._clock.now_ms()) - UNSIGNED_OLDER_MS_MAX
+        return min(*noted_ms, signed_ms) - OLDER_MS_MAX
 
     def _is_another(self, order: Order, qty: Decimal | None, trail: Trail, *, link: OrderLinkId, made_ms: int) -> bool:
         """Whether what is known under the id is not the order that was sent; raises the alarm then."""
@@ -272,7 +277,7 @@ class BybitVenue:
             (told.symbol, told.side, told.reduce_only) == (order.symbol, order.side, order.reduce_only)
             and (qty is None or _may_be(told.qty, qty, reduce_only=order.reduce_only))
         )
-        if same and not trail.contradicts_itself and not trail.is_older_than(made_ms - OLDER_MS_MAX):
+        if same and not trail.contradicts_itself and not trail.is_older_than(made_ms):
             return False
         if link in self._mismatched:
             return True
