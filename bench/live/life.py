@@ -20,6 +20,7 @@ from bench.live.journal import Disk, MemoryJournal
 from bench.live.relay import KilledError, Relay
 from gateway.adapters.ban import AddressBan
 from gateway.adapters.facts import LocalFacts
+from gateway.adapters.venue_bybit.socket import WAIT_SECONDS_MIN
 from gateway.core.facts import CalibrationStanding, Policy
 from gateway.core.model import Book, Instrument, Level, OrderKey, OrderRecord, Symbol, WatchState
 from gateway.guard import RiskGuard
@@ -146,7 +147,8 @@ class Line:
     async def receive(self, seconds: float) -> str | None:
         """The next frame; None when none came. Raises ConnectionError."""
         try:
-            async with asyncio.timeout(seconds):
+            # As the real socket waits: a wait of less than the time can tell apart would be repeated without an end.
+            async with asyncio.timeout(max(seconds, WAIT_SECONDS_MIN)):
                 while not self._frames:
                     self._check()
                     self._news.clear()

@@ -32,6 +32,8 @@ USD = st.one_of(st.integers(20, 800), st.integers(20, 800), st.integers(1, 7_000
 WAIT_MS = st.sampled_from([0, 5, 50, 400])
 LONG = settings.get_current_profile_name() == "long"
 OPERATOR_MS = 1_000
+STORIES_TOLD = 100
+"""Progress is told each time that so many have ended."""
 LAGS = (
     Lags(),
     Lags(apply_ms=(200, 800), visible_ms=(0, 2_000), history_ms=(1_000, 8_000), push_ms=(0, 1_500)),
@@ -41,16 +43,24 @@ LAGS = (
 
 @pytest.fixture(scope="module", autouse=True)
 def figures(request):
-    """The long form tells what it was made of."""
+    """The long form tells how far it has come, and what it was made of."""
+
+    def tell(text):
+        with request.config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
+            request.config.get_terminal_writer().line(text)
+
+    if LONG:
+        LiveTrading.tell = staticmethod(tell)
     yield
     if LONG:
-        with request.config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
-            request.config.get_terminal_writer().line(f"\n{dict(LiveTrading.totals)}")
+        tell(f"\n{dict(LiveTrading.totals)}")
 
 
 class LiveTrading(RuleBasedStateMachine):
     totals: ClassVar = Counter()
     """Of all stories: what happened in them."""
+    tell: ClassVar = None
+    """Shows progress; None in the short form."""
 
     def __init__(self):
         super().__init__()
@@ -248,6 +258,8 @@ class LiveTrading(RuleBasedStateMachine):
                 "seconds": (self.world.time.now_ms() - START_MS) // 1000,
             }
         )
+        if self.tell and self.totals["stories"] % STORIES_TOLD == 0:
+            self.tell(f"{self.totals['stories']} stories")
         self.totals.update(f"fault {kind}" for kind in self.world.local.faults.injected.elements())
         self.totals.update(f"order {record.state.value}" for record in self.world.disk.newest.values())
 
@@ -264,6 +276,6 @@ class LiveTrading(RuleBasedStateMachine):
                 assert answer.record == record
 
 
-QUICK = {} if LONG else {"max_examples": 40, "stateful_step_count": 30, "derandomize": True}
+QUICK = {} if LONG else {"max_examples": 80, "stateful_step_count": 30, "derandomize": True}
 TestLiveTrading = LiveTrading.TestCase
 TestLiveTrading.settings = settings(**QUICK, deadline=None, suppress_health_check=list(HealthCheck))
