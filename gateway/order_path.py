@@ -15,6 +15,7 @@ from dataclasses import replace as changed
 import structlog
 
 from gateway.account import Account
+from gateway.core.fact_records import policy_id
 from gateway.core.facts import OrderFacts, Policy
 from gateway.core.model import Failure, Order, OrderKey, OrderRecord, OrderState, Outcome
 from gateway.core.plan import intent_record, plan_order, refusal_record
@@ -48,6 +49,7 @@ class OrderPath:
     ) -> None:
         self._account = account
         self._policy = policy
+        self._policy_id = policy_id(policy, account.name)
         self._facts = facts
         self._journal = journal
         self._venue = venue
@@ -103,6 +105,7 @@ class OrderPath:
                 return verdict
             record = self._record(order, verdict, facts)
             ticket = entry.stage(record)
+            record = changed(record, facts=None)  # the journal has them; an order that stays open need not
             if isinstance(verdict, Approved):
                 self._account.reserve(record)
         self._tracer.reached(Step.STAGED, order.key)
@@ -157,8 +160,8 @@ class OrderPath:
 
     def _record(self, order: Order, verdict: Approved | Failure, facts: OrderFacts) -> OrderRecord:
         if isinstance(verdict, Approved):
-            return intent_record(verdict)
-        return refusal_record(order, self._account.name, verdict, facts)
+            return intent_record(verdict, facts, self._policy_id)
+        return refusal_record(order, self._account.name, verdict, facts, self._policy_id)
 
 
 def _key_reused(order: Order) -> Failure:

@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from gateway.core.documents import Document, DocumentKind
+from gateway.core.drift import FeatureReference
 from gateway.core.facts import CalibrationStanding, OrderFacts
 from gateway.core.lifecycle import RiskStatus
 from gateway.core.model import (
@@ -16,7 +17,6 @@ from gateway.core.model import (
     Book,
     Decision,
     DecisionId,
-    FeatureReference,
     Instrument,
     Matured,
     Order,

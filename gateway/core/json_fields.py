@@ -71,6 +71,10 @@ class Fields:
         """None for null, else what `read` reads."""
         return None if self._values[key] is None else read(key)
 
+    def value(self, key: str) -> object:
+        """Whatever it is, for another reader."""
+        return self._values[key]
+
     def text(self, key: str) -> str:
         """A string."""
         value = self._values[key]

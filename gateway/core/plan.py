@@ -25,8 +25,8 @@ def order_link_id(account: str, key: OrderKey) -> OrderLinkId:
     return OrderLinkId(LINK_ID_PREFIX + digest[: LINK_ID_LENGTH - len(LINK_ID_PREFIX)])
 
 
-def intent_record(approved: Approved) -> OrderRecord:
-    """What the journal keeps before the venue can know of the order."""
+def intent_record(approved: Approved, facts: OrderFacts, policy_id: str) -> OrderRecord:
+    """What the journal keeps before the venue can know of the order, with what it was judged by."""
     return OrderRecord(
         order=approved.order,
         order_link_id=approved.order_link_id,
@@ -39,11 +39,13 @@ def intent_record(approved: Approved) -> OrderRecord:
         mid_price=approved.mid_price,
         created_ms=approved.at_ms,
         updated_ms=approved.at_ms,
+        facts=facts,
+        policy_id=policy_id,
     )
 
 
-def refusal_record(order: Order, account: str, failure: Failure, facts: OrderFacts) -> OrderRecord:
-    """What the journal keeps of a refused order, so that a retry gets the same refusal."""
+def refusal_record(order: Order, account: str, failure: Failure, facts: OrderFacts, policy_id: str) -> OrderRecord:
+    """What the journal keeps of a refused order, so that a retry gets the same refusal, with what it was judged by."""
     return OrderRecord(
         order=order,
         order_link_id=order_link_id(account, order.key),
@@ -56,4 +58,6 @@ def refusal_record(order: Order, account: str, failure: Failure, facts: OrderFac
         mid_price=facts.book.mid if facts.book else None,
         created_ms=facts.at_ms,
         updated_ms=facts.at_ms,
+        facts=facts,
+        policy_id=policy_id,
     )
