@@ -19,6 +19,7 @@ from gateway.adapters.market_bybit import BybitMarket
 from gateway.adapters.model_client import OipModel
 from gateway.adapters.venue_paper import PaperVenue
 from gateway.calibration import Calibration
+from gateway.core.fact_records import policy_document
 from gateway.core.facts import Policy
 from gateway.core.ledger import Ledger
 from gateway.core.model import OrderKey
@@ -29,6 +30,7 @@ from gateway.health import Health
 from gateway.live_features import LiveFeatures
 from gateway.order_path import OrderPath
 from gateway.outcomes import Maturing
+from gateway.policies import keep_policy
 from gateway.ports import Clock, MarketData, Step, Venue
 from gateway.reconcile import Reconciler
 from gateway.rpc.server import Server
@@ -191,6 +193,7 @@ class Gateway:
         try:
             await self._journal.start()
             await self._journal.claim(await self._side.open())
+            await keep_policy(self._journal, policy_document(self._policy, self._account.name, self._clock.now_ms()))
             await self._market.start()
             await self._side.listen()
             await self._recover()

@@ -35,6 +35,11 @@ _ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=
 
 def canonical(value: Mapping[str, object]) -> str:
     """A record's only JSON text: sorted keys, no spaces, ASCII. Raises RecordFormatError: a number is not finite."""
+    return canonical_text(value)
+
+
+def canonical_text(value: object) -> str:
+    """As `canonical`, of a part of a record."""
     try:
         return _ENCODER.encode(value)
     except ValueError as error:
