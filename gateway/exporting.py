@@ -86,7 +86,7 @@ def _write(journal: Path, folder: Path, form: str, sheets: "OpenSheet", progress
                     sheet.take(table.row(record))
                     rows[name] += 1
                     done += 1
-                    if done % ROWS_AT_ONCE == 0:
+                    if done % ROWS_AT_ONCE == 0 or done == total > ROWS_AT_ONCE:
                         progress(done, total)
     return rows
 

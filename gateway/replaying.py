@@ -36,8 +36,7 @@ class Replayed:
             f"journal  {self.journal}",
             f"orders   {found.orders}, up to record {found.last_seq}",
             f"again    {found.identical} verdicts are identical, {found.different} differ",
-            f"not      {found.not_recorded} tell no facts (an earlier version), {found.other_form} tell them in the form"
-            " of another version",
+            f"not      {found.not_recorded} tell no facts, {found.other_form} tell those of another version",
             *(f"DIFFERS  {_told(difference)}" for difference in found.differences),
         ]
         if found.different > len(found.differences):
@@ -56,7 +55,7 @@ def replay_journal(journal: Path, *, from_seq: int, limit: int | None, progress:
         total = at_once.orders(from_seq) if limit is None else min(limit, at_once.orders(from_seq))
         for done, first in enumerate(at_once.first_records(from_seq, NO_LIMIT if limit is None else limit), 1):
             replay.take(first)
-            if done % PROGRESS_EVERY == 0:
+            if done % PROGRESS_EVERY == 0 or done == total > PROGRESS_EVERY:
                 progress(done, total)
     return Replayed(journal=journal, found=replay.report())
 

@@ -58,7 +58,7 @@ class Table:
 
 def table_of(kind: str) -> Table:
     """The table of a kind of record."""
-    return Table(name=kind, columns=_HEAD | dict(_columns(kind)))
+    return Table(name=kind, columns={**_HEAD, **dict(_columns(kind))})
 
 
 def _columns(kind: str) -> Iterator[tuple[str, Kind]]:
