@@ -89,7 +89,7 @@ def test_every_word_in_capitals_is_a_setting_a_reason_or_a_known_name(path):
 
 
 def test_every_tollgate_command_that_is_named_is_there():
-    source = "".join((ROOT / name).read_text(encoding="utf8") for name in ("gateway/cli.py", "gateway/cli_models.py"))
+    source = "".join(path.read_text(encoding="utf8") for path in sorted((ROOT / "gateway").glob("cli*.py")))
     named = {
         found
         for path in PAGES
@@ -105,6 +105,13 @@ def test_every_tollgate_command_that_is_named_is_there():
         "reset",
         "doctor",
         "backup",
+        "replay",
+        "journal",
+        "decisions",
+        "watch",
+        "positions",
+        "config",
+        "completion",
         "models",
     } == named
     assert [name for name in named if f'"{name}",' not in source] == []

@@ -1,4 +1,4 @@
-"""The bench of the replay, in small: a journal that the order path made comes out identical, and a change is located."""
+"""The replay bench in small: a journal that the order path made comes out identical, and a change is located."""
 
 from bench.replay import study
 
