@@ -9,6 +9,7 @@ from typing import Final, Protocol, TypeAlias
 from gateway.decisions_shown import shown_decisions
 from gateway.doctor import JournalUnusableError, copy, diagnose, verify
 from gateway.exporting import SHEETS, ExportFailedError, export_journal
+from gateway.limits_shown import shown_limits
 from gateway.replaying import replay_journal
 
 DONE: Final = 0
@@ -58,7 +59,7 @@ def add_journal_commands(commands: Commands, journal: Path) -> None:
     backup.add_argument("target", metavar="DEST", type=Path, help="the new file")
     _add_replay(commands, journal)
     _add_decisions(commands, journal)
-    what = "the journal's file: verify its digest chain, export it"
+    what = "the journal's file: verify its digest chain, export it, show the limits that rule"
     inner = commands.add_parser("journal", help=what, description=what).add_subparsers(required=True, metavar="command")
     _command(
         inner,
@@ -68,6 +69,13 @@ def add_journal_commands(commands: Commands, journal: Path) -> None:
         lambda options: verify(options.journal),
     )
     _add_export(inner, journal)
+    _command(
+        inner,
+        journal,
+        "limits",
+        "the limits that orders are judged by since the newest start with others",
+        lambda options: shown_limits(options.journal),
+    )
 
 
 def _add_replay(commands: Commands, journal: Path) -> None:

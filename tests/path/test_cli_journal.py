@@ -184,6 +184,24 @@ def test_decisions_are_told_newest_first(path, capsys):
     assert json.loads(capsys.readouterr().out)[0]["decision_id"] == "d1"
 
 
+def test_the_limits_that_rule_are_told(path, capsys):
+    assert main(["journal", "limits", "--journal", str(path)]) == DONE
+    first, *lines = capsys.readouterr().out.splitlines()
+    limits = dict(line.split(maxsplit=1) for line in lines)
+    assert first.startswith("limits ")
+    assert first.endswith(", since 1970-01-01T00:00:00Z")
+    assert (limits["symbols"], limits["symbol_cap_usd"], limits["real_market"]) == ("BTCUSDT", "5000", "False")
+    assert main(["journal", "limits", "--journal", str(path), "--json"]) == DONE
+    assert json.loads(capsys.readouterr().out)["values"]["symbol_cap_usd"] == "5000"
+
+
+async def test_a_journal_without_limits_says_so(tmp_path, capsys):
+    async with running(tmp_path / "new.sqlite3"):
+        pass
+    assert main(["journal", "limits", "--journal", str(tmp_path / "new.sqlite3")]) == REFUSED
+    assert "tells no limits" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     "wrong", [["replay", "--from", "0"], ["replay", "--limit", "-1"], ["decisions", "--limit", "1001"]]
 )
