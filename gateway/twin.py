@@ -60,10 +60,14 @@ class Twins:
             log.warning("twin_given_up", key=key, why="too many orders wait for their end")
 
     async def watch(self, journal: Journal) -> None:
-        """Compare for ever what has ended."""
-        while True:
-            await asyncio.sleep(LOOK_SECONDS)
+        """Compare for ever what has ended, and once more when the gateway stops."""
+        try:
+            while True:
+                await asyncio.sleep(LOOK_SECONDS)
+                await self.run(journal)
+        except asyncio.CancelledError:
             await self.run(journal)
+            raise
 
     async def run(self, journal: Journal) -> None:
         """Compare what has ended so far; while the journal cannot be used, everything waits."""

@@ -1,5 +1,6 @@
 """Live orders get their paper twins without waiting for them."""
 
+import asyncio
 from decimal import Decimal
 
 import pytest
@@ -67,6 +68,17 @@ async def test_an_order_without_fills_leaves_no_twin(bench, state):
     bench.keep(state, evidence=Evidence.REPLY)
     await bench.twins.run(bench.journal)
     assert bench.kept() == []
+
+
+async def test_what_has_ended_when_the_gateway_stops_still_gets_its_twin(bench):
+    bench.twins.sending(approved())
+    watch = asyncio.create_task(bench.twins.watch(bench.journal))
+    await asyncio.sleep(0)
+    bench.keep(OrderState.FILLED, evidence=Evidence.STREAM, fills=(LIVE_FILL,))
+    watch.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await watch
+    assert len(bench.kept()) == 1
 
 
 async def test_a_twin_waits_for_a_journal_that_cannot_be_written(bench):
