@@ -25,6 +25,8 @@ from gateway.settings import default_cli_addr, default_journal_path, default_mod
 DONE: Final = 0
 REFUSED: Final = 1
 UNREACHABLE: Final = 3
+INTERRUPTED: Final = 130
+"""As a shell tells it of a program that Ctrl-C ended."""
 
 ClientT = TypeVar("ClientT", bound=Connection)
 
@@ -42,6 +44,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # whoever reads has read enough, as `head` does; nothing more can be told to it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE
+    except KeyboardInterrupt:
+        return INTERRUPTED
     return code
 
 

@@ -47,7 +47,7 @@ def add_journal_commands(commands: Commands, journal: Path) -> None:
         journal,
         "doctor",
         "check the journal: its digest chain, its orders and their moves; works while the gateway runs",
-        lambda options: diagnose(options.journal),
+        lambda options: diagnose(options.journal, _progress("records")),
     )
     backup = _command(
         commands,
@@ -66,7 +66,7 @@ def add_journal_commands(commands: Commands, journal: Path) -> None:
         journal,
         "verify",
         "check the digest chain, and tell where it breaks",
-        lambda options: verify(options.journal),
+        lambda options: verify(options.journal, _progress("records")),
     )
     _add_export(inner, journal)
     _command(

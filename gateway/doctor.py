@@ -1,7 +1,7 @@
 """`tollgate doctor`: audits the journal, beside a running gateway or without one, and tells what it found."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +10,9 @@ from gateway.adapters.journal_sqlite.schema import JournalUnusableError
 from gateway.core.audit import AuditReport, Fault
 
 __all__ = ["Diagnosis", "JournalUnusableError", "Verification", "copy", "diagnose", "verify"]
+
+Progress = Callable[[int, int], None]
+"""Told how many of how many records are read."""
 
 OPEN_SHOWN = 20
 """Open orders listed to a person; JSON has all of them."""
@@ -42,9 +45,9 @@ class Diagnosis:
         return json.dumps(shape | _report_object(self.found), indent=2)
 
 
-def diagnose(journal: Path) -> Diagnosis:
+def diagnose(journal: Path, progress: Progress | None = None) -> Diagnosis:
     """Audit a journal. Raises JournalUnusableError when there is none."""
-    return Diagnosis(journal=journal, found=inspect(journal))
+    return Diagnosis(journal=journal, found=inspect(journal, progress))
 
 
 def copy(journal: Path, target: Path) -> Diagnosis:
@@ -81,9 +84,9 @@ class Verification:
         return json.dumps(shape | head | {"faults": faults}, indent=2)
 
 
-def verify(journal: Path) -> Verification:
+def verify(journal: Path, progress: Progress | None = None) -> Verification:
     """Audit a journal, to tell of its chain alone. Raises JournalUnusableError when there is none."""
-    return Verification(diagnosis=diagnose(journal))
+    return Verification(diagnosis=diagnose(journal, progress))
 
 
 def _summary(report: AuditReport) -> list[str]:

@@ -19,6 +19,8 @@ from gateway.core.fact_records import policy_document
 from gateway.core.json_fields import canonical
 from gateway.core.model import DecisionId, OrderKey, OrderState, Side
 from gateway.core.records import order_from
+from gateway.doctor import diagnose
+from gateway.exporting import export_journal
 from gateway.policies import keep_policy
 
 
@@ -209,6 +211,18 @@ def test_a_number_out_of_range_is_wrong_usage(wrong):
     with pytest.raises(SystemExit) as exit_code:
         main(wrong)
     assert exit_code.value.code == 2
+
+
+async def test_a_person_at_a_terminal_is_told_how_far_a_long_work_is(tmp_path):
+    path = tmp_path / "journal.sqlite3"
+    async with running(path) as journal:
+        await journal.append_decisions([a_decision(decision_id=DecisionId(f"d{number}")) for number in range(10_001)])
+    told = []
+    assert diagnose(path, lambda done, total: told.append((done, total))).ok
+    assert told == [(10_000, 10_001), (10_001, 10_001)]
+    told.clear()
+    export_journal(path, tmp_path / "out", "csv", lambda done, total: told.append((done, total)))
+    assert told == [(10_000, 10_001), (10_001, 10_001)]
 
 
 async def test_an_open_order_keeps_no_facts_in_memory():

@@ -164,7 +164,7 @@ def test_bash_completes_commands_and_options(capsys):
     assert main(["completion", "bash"]) == DONE
     script = capsys.readouterr().out
     assert completed(script, "tollgate", "re") == ["replay", "reset", "resume"]
-    assert completed(script, "tollgate", "journal", "") == ["--help", "export", "verify"]
+    assert completed(script, "tollgate", "journal", "") == ["--help", "export", "limits", "verify"]
     assert completed(script, "tollgate", "journal", "export", "--f") == ["--format"]
     assert completed(script, "tollgate", "orders", "--limit", "5", "--j") == ["--json"]
     assert completed(script, "tollgate", "completion", "z") == ["zsh"]
