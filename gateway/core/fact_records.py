@@ -6,6 +6,8 @@ without a line here. Decimals are text, enumerations their values, sets sorted l
 - a decision by its id, since the journal has it; whoever reads facts says how to find it
 - a whole book by its best prices and its age, which is what risk judges by
 
+A number that is not finite is kept by its name, as text: what refuses an order is a fact as well.
+
 The form of the facts stands beside them: a digest of every field's name and type. Facts of another form were kept by
 another version of the gateway, whose checks this one cannot repeat: they are not read.
 """
@@ -20,7 +22,7 @@ from decimal import Decimal, InvalidOperation
 from enum import Enum
 from math import isfinite
 from operator import attrgetter
-from typing import Any, Final, NewType, Union, cast, get_args, get_origin, get_type_hints
+from typing import Any, Final, Never, NewType, Union, cast, get_args, get_origin, get_type_hints
 
 from gateway.core.documents import Document, DocumentKind
 from gateway.core.facts import OrderFacts, Policy
@@ -31,6 +33,7 @@ POLICY_VERSION: Final = 1
 POLICY_ID_LENGTH: Final = 16
 """64 bits of a digest: an operator changes the limits some hundred times."""
 FORM_LENGTH: Final = 8
+NOT_FINITE: Final = frozenset({"nan", "inf", "-inf"})
 
 DecisionOf = Callable[[DecisionId], Decision | None]
 """How facts find the decision that they name. None: the facts are read as if they named none."""
@@ -52,7 +55,7 @@ class _Codec:
 
 
 def facts_object(facts: OrderFacts) -> dict[str, object]:
-    """Facts as the JSON object that they are within an order's record. Raises RecordFormatError."""
+    """Facts as the JSON object that they are within an order's record."""
     return {"form": FACTS_FORM, "values": _encoded(_FACTS, facts)}
 
 
@@ -228,26 +231,28 @@ def _mapping(key: _Codec, inner: _Codec) -> _Codec:
     return _Codec(form=f"map of {key.form} to {inner.form}", encode=encode, decode=decode)
 
 
-def _decimal_text(value: Decimal) -> str:
-    if not value.is_finite():
-        raise RecordFormatError(f"facts cannot be written: {value} is not finite")
-    return str(value)
-
-
 def _decimal(value: object, where: str, _: DecisionOf) -> Decimal:
     try:
-        number = Decimal(value) if isinstance(value, str) else None
+        return Decimal(value) if isinstance(value, str) else _no_decimal(where)
     except InvalidOperation:
-        number = None
-    if number is None or not number.is_finite():
-        raise _must(where, "a finite decimal")
-    return number
+        return _no_decimal(where)
+
+
+def _no_decimal(where: str) -> Never:
+    raise _must(where, "a decimal")
+
+
+def _number_kept(value: float) -> float | str:
+    """A number as JSON has it; one that is not finite by its name."""
+    return value if isfinite(value) else str(value)
 
 
 def _number(value: object, where: str, _: DecisionOf) -> float:
-    if not isinstance(value, int | float) or isinstance(value, bool) or not isfinite(value):
-        raise _must(where, "a finite number")
-    return float(value)
+    if isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value):
+        return float(value)
+    if isinstance(value, str) and value in NOT_FINITE:
+        return float(value)
+    raise _must(where, "a number")
 
 
 def _plain(kind: type) -> _Decode:
@@ -267,8 +272,8 @@ def _decision(value: object, where: str, decision_of: DecisionOf) -> Decision | 
 
 def _book_object(book: Book) -> dict[str, object]:
     return {
-        "bid": _decimal_text(book.bids[0].price),
-        "ask": _decimal_text(book.asks[0].price),
+        "bid": str(book.bids[0].price),
+        "ask": str(book.asks[0].price),
         "received_ms": book.received_ms,
     }
 
@@ -288,8 +293,8 @@ _KNOWN: Final[Mapping[object, _Codec]] = {
     str: _Codec(form="text", encode=None, decode=_plain(str)),
     int: _Codec(form="int", encode=None, decode=_plain(int)),
     bool: _Codec(form="bool", encode=None, decode=_plain(bool)),
-    float: _Codec(form="number", encode=None, decode=_number),
-    Decimal: _Codec(form="decimal", encode=_decimal_text, decode=_decimal),
+    float: _Codec(form="number", encode=_number_kept, decode=_number),
+    Decimal: _Codec(form="decimal", encode=str, decode=_decimal),
     Decision: _Codec(form="decision", encode=attrgetter("decision_id"), decode=_decision),
     Book: _Codec(form="best prices", encode=_book_object, decode=_book),
 }

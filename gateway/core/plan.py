@@ -55,9 +55,14 @@ def refusal_record(order: Order, account: str, failure: Failure, facts: OrderFac
         adjustments=(),
         fills=(),
         failure=failure,
-        mid_price=facts.book.mid if facts.book else None,
+        mid_price=_told(facts.book.mid) if facts.book else None,
         created_ms=facts.at_ms,
         updated_ms=facts.at_ms,
         facts=facts,
         policy_id=policy_id,
     )
+
+
+def _told(price: Decimal) -> Decimal | None:
+    """A price that a record can hold: what is not finite refuses the order, and stands among its facts alone."""
+    return price if price.is_finite() else None

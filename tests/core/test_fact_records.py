@@ -102,11 +102,11 @@ def test_facts_come_back_exactly_with_their_decision_found_by_its_id(facts):
     assert back.at_ms == NOW_MS
 
 
-def test_a_number_that_is_not_finite_is_not_kept():
-    with pytest.raises(RecordFormatError, match="not finite"):
-        facts_object(the_facts(position_qty=Decimal("NaN")))
-    with pytest.raises(RecordFormatError):
-        canonical(facts_object(the_facts(calibration=a_standing(threshold=float("inf")))))
+@pytest.mark.parametrize("wrong", ["NaN", "Infinity", "-Infinity"])
+def test_a_number_that_is_not_finite_is_kept_by_its_name(wrong):
+    facts = the_facts(position_qty=Decimal(wrong), calibration=a_standing(threshold=float(wrong)))
+    back = facts_from(json.loads(canonical(facts_object(facts))), nobody)
+    assert (str(back.position_qty), str(back.calibration.threshold)) == (wrong, str(float(wrong)))
 
 
 @pytest.mark.parametrize(
@@ -114,13 +114,12 @@ def test_a_number_that_is_not_finite_is_not_kept():
     [
         ("at_ms", 1.5, "at_ms must be of type int"),
         ("at_ms", True, "at_ms must be of type int"),
-        ("position_qty", 1, "position_qty must be a finite decimal"),
-        ("position_qty", "NaN", "position_qty must be a finite decimal"),
-        ("position_qty", "much", "position_qty must be a finite decimal"),
+        ("position_qty", 1, "position_qty must be a decimal"),
+        ("position_qty", "much", "position_qty must be a decimal"),
         ("risk_state", "fine", "risk_state must be one of"),
         ("reconciled", "yes", "reconciled must be of type bool"),
         ("calibration", {"state": "ok"}, "calibration must be an object of"),
-        ("calibration", {"state": "ok", "slope": 1, "threshold": "0.6"}, "threshold must be a finite number"),
+        ("calibration", {"state": "ok", "slope": 1, "threshold": "0.6"}, "threshold must be a number"),
         ("instrument", {}, "instrument must be an object of"),
         ("decision", 7, "decision must be a decision's id"),
     ],

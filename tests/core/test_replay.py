@@ -54,6 +54,7 @@ def replayed(*texts, policies=(POLICY,), decisions=(DECISION,)):
         (an_order(confidence=Decimal("0.1")), the_facts()),
         (an_order(reduce_only=True, side=Side.SELL), the_facts(position_qty=Decimal("0.02"), drawdown=None)),
         (an_order(), the_facts(instrument=None)),
+        (an_order(), the_facts(risk_state=RiskState.HALTED, position_qty=Decimal("NaN"), drawdown=Decimal("Infinity"))),
         (NAMED, the_facts(decision=a_decision())),
         (NAMED, the_facts(decision=a_decision(at_ms=0))),
     ],
