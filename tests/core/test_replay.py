@@ -5,6 +5,8 @@ from decimal import Decimal
 
 import pytest
 from builders import NOW_MS, a_decision, a_policy, an_instrument, an_order, the_facts
+from hypothesis import given
+from hypothesis import strategies as st
 from journal_kit import a_record, second_order_text
 
 from gateway.core.audit import StoredRecord
@@ -63,6 +65,34 @@ def test_a_verdict_comes_out_as_it_was_recorded(order, facts):
     found = replayed(order_text(a_first_record(order, facts)), decisions=[facts.decision or DECISION])
     assert (found.ok, found.orders, found.identical, found.differences) == (True, 1, 1, ())
     assert found.last_seq == 7
+
+
+MONEY = st.decimals(min_value=0, max_value=6000, places=2)
+
+
+@given(
+    st.builds(
+        an_order,
+        side=st.sampled_from(Side),
+        requested_usd=st.decimals(min_value=1, max_value=9000, places=2),
+        confidence=st.decimals(min_value=0, max_value=1, places=4),
+        reduce_only=st.booleans(),
+    ),
+    st.builds(
+        the_facts,
+        at_ms=st.integers(NOW_MS, NOW_MS + 7000),
+        risk_state=st.sampled_from(RiskState),
+        drawdown=st.none() | st.decimals(min_value=0, max_value="0.3", places=4),
+        position_qty=st.decimals(min_value="-0.1", max_value="0.1", places=3),
+        pending_buy_usd=MONEY,
+        pending_sell_usd=MONEY,
+        reconciled=st.booleans(),
+        unknown_orders=st.booleans(),
+    ),
+)
+def test_whatever_was_known_the_verdict_comes_out_the_same(order, facts):
+    found = replayed(order_text(a_first_record(order, facts)))
+    assert (found.identical, found.differences) == (1, ())
 
 
 def test_an_approval_that_was_raised_afterwards_is_found():
