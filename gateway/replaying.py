@@ -41,7 +41,12 @@ class Replayed:
         ]
         if found.different > len(found.differences):
             lines.append(f"DIFFERS  and {found.different - len(found.differences)} more")
-        return "\n".join([*lines, *(["OK       every verdict follows from what was recorded"] if self.ok else [])])
+        return "\n".join([*lines, *([f"OK       {self._verdict()}"] if self.ok else [])])
+
+    def _verdict(self) -> str:
+        if self.found.not_recorded or self.found.other_form:
+            return f"{self.found.identical} verdicts follow from what was recorded; the others cannot be judged again"
+        return "every verdict follows from what was recorded"
 
     def json(self) -> str:
         """For a program."""

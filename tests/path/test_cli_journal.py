@@ -96,6 +96,14 @@ def test_a_replay_of_a_real_journal_finds_every_verdict_identical(path, capsys):
     assert OrderState.FILLED in states
 
 
+def test_a_replay_claims_nothing_of_what_it_cannot_judge(path, capsys):
+    change(path, "subject = 'two'", body=lambda text: text.replace('"form":"', '"form":"x'))
+    assert main(["replay", "--journal", str(path)]) == DONE
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-2] == "not      0 tell no facts, 1 tell those of another version"
+    assert lines[-1] == "OK       4 verdicts follow from what was recorded; the others cannot be judged again"
+
+
 def test_a_replay_begins_and_ends_where_it_is_told(path, capsys):
     assert main(["replay", "--journal", str(path), "--json", "--limit", "2"]) == DONE
     first = json.loads(capsys.readouterr().out)
