@@ -53,7 +53,7 @@ def refusal_record(order: Order, account: str, failure: Failure, facts: OrderFac
         adjustments=(),
         fills=(),
         failure=failure,
-        mid_price=facts.book.mid if facts.book else None,
+        mid_price=facts.quote.mid if facts.quote else None,
         created_ms=facts.at_ms,
         updated_ms=facts.at_ms,
     )

@@ -28,11 +28,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from gateway.core.facts import OrderFacts, Policy
+from gateway.core.facts import OrderFacts, Policy, Quote
 from gateway.core.model import (
     ZERO,
     Adjustment,
-    Book,
     Decision,
     Failure,
     Instrument,
@@ -102,23 +101,23 @@ def approve(order: Order, order_link_id: OrderLinkId, facts: OrderFacts, policy:
     market = _fresh_market(order, facts, policy)
     if isinstance(market, Failure):
         return market
-    book, instrument = market
+    quote, instrument = market
     sized = (
         _check_drawdown(order, facts, policy)
         or _check_reducing(order, facts)
-        or _size(order, confidence, facts, policy, book.mid)
+        or _size(order, confidence, facts, policy, quote.mid)
     )
     if isinstance(sized, Failure):
         return sized
-    if sized.qty_usd < smallest_usd(instrument, book.mid):
-        return _below_minimum(sized.qty_usd, instrument, book.mid)
+    if sized.qty_usd < smallest_usd(instrument, quote.mid):
+        return _below_minimum(sized.qty_usd, instrument, quote.mid)
     return Approved(
         order=order,
         order_link_id=order_link_id,
         qty_usd=sized.qty_usd,
         confidence=confidence,
         adjustments=sized.adjustments,
-        mid_price=book.mid,
+        mid_price=quote.mid,
         at_ms=facts.at_ms,
         permit=_PERMIT,
     )
@@ -278,18 +277,18 @@ def _check_confidence(order: Order, confidence: Decimal, facts: OrderFacts, poli
     )
 
 
-def _fresh_market(order: Order, facts: OrderFacts, policy: Policy) -> tuple[Book, Instrument] | Failure:
+def _fresh_market(order: Order, facts: OrderFacts, policy: Policy) -> tuple[Quote, Instrument] | Failure:
     """The book and the filters, or why they cannot be trusted."""
-    book, instrument = facts.book, facts.instrument
-    if book is None or instrument is None:
+    quote, instrument = facts.quote, facts.instrument
+    if quote is None or instrument is None:
         return _stale(order, {"symbol": order.symbol}, "there is no price for it yet")
-    age_ms = facts.at_ms - book.received_ms
+    age_ms = facts.at_ms - quote.received_ms
     if age_ms > policy.price_age_ms_max:
         limits = {"age_ms": str(age_ms), "age_ms_max": str(policy.price_age_ms_max), "symbol": order.symbol}
         return _stale(order, limits, "its price is too old")
     if facts.drawdown is None and not order.reduce_only:
         return _stale(order, {"symbol": order.symbol}, "a held symbol has no fresh price, so the equity is unknown")
-    return book, instrument
+    return quote, instrument
 
 
 def _stale(order: Order, metadata: dict[str, str], what: str) -> Failure:
