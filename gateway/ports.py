@@ -187,7 +187,7 @@ class FactSource(Protocol):
     """Gathers what is known when an order is judged."""
 
     async def gather(self, order: Order, client: str) -> OrderFacts:
-        """All facts of one moment about a client's order. Raises JournalUnavailableError when a decision cannot be read."""
+        """All facts of one moment about a client's order. Raises JournalUnavailableError: a decision cannot be read."""
         ...
 
 

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 from gateway.account import Account
 from gateway.core.bars import is_fresh
-from gateway.core.exposure import depth_usd, exposed, held_usd, open_pnl_usd, other_exposure
+from gateway.core.exposure import depth_usd, held_usd, open_pnl_usd, other_exposure
 from gateway.core.facts import OrderFacts, Permission, Policy, Quote, VolatilityFacts
 from gateway.core.model import BarSeries, Book, Order, Side, Symbol
 from gateway.core.volatility import covariance, volatility_facts
@@ -77,11 +77,11 @@ class LocalFacts:
         )
 
     def _mids(self, now_ms: int) -> dict[Symbol, Decimal]:
-        """The mid prices of all that is held or under way; without those that are not fresh."""
+        """The mid prices of all that is held; without those that are not fresh."""
         mids: dict[Symbol, Decimal] = {}
-        for symbol in exposed(self._account.ledger.positions, self._account.pending()):
+        for symbol in self._account.ledger.positions:
             book = self._market.book(symbol)
-            if book is not None and now_ms - book.received_ms <= self._policy.price_age_ms_max:
+            if book is not None and 0 <= now_ms - book.received_ms <= self._policy.price_age_ms_max:
                 mids[symbol] = book.mid
         return mids
 

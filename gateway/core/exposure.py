@@ -22,12 +22,12 @@ def exposed(positions: Mapping[Symbol, Position], pending: Pending) -> frozenset
 def other_exposure(
     but: Symbol, positions: Mapping[Symbol, Position], pending: Pending, mids: Mids
 ) -> OtherExposure | None:
-    """The exposure of all symbols but one; None when one of them has no price."""
+    """The exposure of all symbols but one; None when one that is held has no price."""
     gross = long = short = ZERO
     for symbol in exposed(positions, pending) - {but}:
-        if symbol not in mids:
+        held = _held_usd(symbol, positions, mids)
+        if held is None:
             return None
-        held = positions[symbol].qty * mids[symbol] if symbol in positions else ZERO
         at_most = held + pending.get((symbol, Side.BUY), ZERO)
         at_least = held - pending.get((symbol, Side.SELL), ZERO)
         gross += max(abs(at_most), abs(at_least))
@@ -44,14 +44,21 @@ def open_pnl_usd(positions: Mapping[Symbol, Position], mids: Mids) -> Decimal | 
 
 
 def held_usd(positions: Mapping[Symbol, Position], pending: Pending, mids: Mids) -> dict[Symbol, Decimal] | None:
-    """Each symbol's signed exposure when every order under way fills whole; None when one has no price."""
+    """Each symbol's signed exposure when every order under way fills whole; None when a held one has no price."""
     held: dict[Symbol, Decimal] = {}
     for symbol in exposed(positions, pending):
-        if symbol not in mids:
+        qty_usd = _held_usd(symbol, positions, mids)
+        if qty_usd is None:
             return None
-        qty_usd = positions[symbol].qty * mids[symbol] if symbol in positions else ZERO
         held[symbol] = qty_usd + pending.get((symbol, Side.BUY), ZERO) - pending.get((symbol, Side.SELL), ZERO)
     return held
+
+
+def _held_usd(symbol: Symbol, positions: Mapping[Symbol, Position], mids: Mids) -> Decimal | None:
+    """The signed exposure; orders under way are dollars already, so that a flat symbol needs no price."""
+    if symbol not in positions:
+        return ZERO
+    return positions[symbol].qty * mids[symbol] if symbol in mids else None
 
 
 def depth_usd(book: Book, side: Side, within_bps: Decimal) -> Decimal:

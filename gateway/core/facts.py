@@ -83,7 +83,8 @@ class Permission:
     refusal: str
     """Why no opening order may go out at this stage; empty when it may. One sentence without a full stop."""
     cap_usd: Decimal | None
-    """The most notional of one order and of one symbol's exposure at this stage, US dollars; None: the settings alone."""
+    """The most notional of one order and of one symbol's exposure at this stage, US dollars; None: no other than the
+    settings'."""
 
 
 UNRESTRICTED = Permission(stage="", refusal="", cap_usd=None)
@@ -170,7 +171,7 @@ class OrderFacts:
     """What buys under way on this symbol may still add, at worst."""
     pending_sell_usd: Decimal
     others: OtherExposure | None
-    """None when another symbol that is held or under way has no fresh price."""
+    """None when another symbol that is held has no fresh price."""
     volatility: VolatilityFacts | None
     """None when it is not asked for, or cannot be told."""
     open_orders: int

@@ -1,12 +1,13 @@
 """Volatility and covariance from closed bars: exponentially weighted, as RiskMetrics has them.
 
-cov_t = DECAY * cov_t-1 + (1 - DECAY) * r_a,t * r_b,t over logarithmic returns of bars that follow each other, their mean
-taken to be zero; the weights are made to sum to one over the returns that there are. Annualised by the bars of a year of
-365 days. Source: J.P. Morgan/Reuters, RiskMetrics Technical Document, 4th ed. 1996, chapter 5: DECAY 0.94, and 74 returns
-so that what lies before them has less than 1 % of the weight. RiskMetrics takes daily returns; these are the bars that the
-gateway keeps, so that the estimate remembers about as many bars as RiskMetrics does days.
+cov_t = DECAY * cov_t-1 + (1 - DECAY) * r_a,t * r_b,t over logarithmic returns of bars that follow each other, their
+mean taken to be zero; the weights are made to sum to one over the returns that there are. Annualised by the bars of a
+year of 365 days. Source: J.P. Morgan/Reuters, RiskMetrics Technical Document, 4th ed. 1996, chapter 5: DECAY 0.94, and
+74 returns so that what lies before them has less than 1 % of the weight. RiskMetrics takes daily returns; these are of
+the bars that the gateway keeps, so that the estimate remembers about as many bars as RiskMetrics does days.
 """
 
+import itertools
 import math
 from collections.abc import Callable, Mapping
 
@@ -42,7 +43,9 @@ def covariance(one: BarSeries, other: BarSeries) -> float | None:
     return found if math.isfinite(found) else None
 
 
-def volatility_facts(symbol: Symbol, held_usd: Mapping[Symbol, float], covariances: Covariance) -> VolatilityFacts | None:
+def volatility_facts(
+    symbol: Symbol, held_usd: Mapping[Symbol, float], covariances: Covariance
+) -> VolatilityFacts | None:
     """The symbol's volatility beside what is held; None when a covariance that is needed cannot be told."""
     variance = covariances(symbol, symbol)
     if variance is None or variance <= 0:
@@ -58,9 +61,7 @@ def volatility_facts(symbol: Symbol, held_usd: Mapping[Symbol, float], covarianc
             if between is None:
                 return None
             portfolio += one_usd * other_usd * between
-    return VolatilityFacts(
-        symbol=math.sqrt(variance), portfolio_usd=math.sqrt(max(0.0, portfolio)), shared_usd=shared
-    )
+    return VolatilityFacts(symbol=math.sqrt(variance), portfolio_usd=math.sqrt(max(0.0, portfolio)), shared_usd=shared)
 
 
 def _returns(series: BarSeries) -> dict[int, float]:
@@ -69,6 +70,6 @@ def _returns(series: BarSeries) -> dict[int, float]:
     bars = series.bars[-(RETURNS_MAX + 1) :]
     return {
         later.open_time_ms: math.log(later.close / earlier.close)
-        for earlier, later in zip(bars, bars[1:], strict=False)
+        for earlier, later in itertools.pairwise(bars)
         if later.open_time_ms - earlier.open_time_ms == span_ms and earlier.close > 0 and later.close > 0
     }
