@@ -184,6 +184,9 @@ def live_settings(symbols: tuple[str, ...], **changes: str) -> Settings:
         "BYBIT_API_KEY": KEY,
         "BYBIT_API_SECRET": SECRET,
         "SYMBOLS": ",".join(symbols),
+        "ORDER_RATE_MAX": "0",
+        "DUPLICATE_WINDOW_MS": "0",  # orders are drawn, and may be alike
+        "REQUIRE_DECISION": "off",  # there is no model
     }
     return load({**environment, **changes})
 

@@ -154,8 +154,8 @@ def _check_cool_down(facts: OrderFacts, policy: Policy) -> Failure | None:
         return None
     return Failure(
         reason=Reason.COOL_DOWN,
-        message="No order was sent: too many trades in a row have lost. Only reduce-only orders pass until the cool-down"
-        " is over.",
+        message="No order was sent: too many trades in a row have lost. Only reduce-only orders pass until the"
+        " cool-down is over.",
         metadata={
             "losing_trades": str(facts.losing_streak),
             "losing_trades_max": str(policy.losing_trades_max),
@@ -201,8 +201,8 @@ def check_depth(order: Order, qty_usd: Decimal, quote: Quote, policy: Policy) ->
         return None
     return Failure(
         reason=Reason.DEPTH_TOO_THIN,
-        message=f"No order was sent: too little of {order.symbol} stands near its price. Retry with the same key, or ask"
-        " for less.",
+        message=f"No order was sent: too little of {order.symbol} stands near its price. Retry with the same key, or"
+        " ask for less.",
         metadata={
             "depth_usd": f"{quote.depth_usd:.8f}",
             "depth_usd_min": format(needed_usd, "f"),

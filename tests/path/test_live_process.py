@@ -84,6 +84,7 @@ class Gateways:
             "SYMBOLS": "BTCUSDT",
             "RECONCILE_SECONDS": "1",
             "VENUE_LAG_MS_MAX": "500",
+            "REQUIRE_DECISION": "off",  # there is no model
         }
 
     @contextlib.contextmanager
