@@ -5,10 +5,15 @@ beginning reaches into the next day, and 24:00 is the end of a day. Windows are 
 `2026-11-24T10:00/2026-11-24T11:00`. A beginning belongs to a span or window, an end does not.
 """
 
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+
+_DAY = f"({'|'.join(DAYS)})"
+_CLOCK = r"(?:[01]\d|2[0-3]):[0-5]\d"
+_HOURS = re.compile(rf"{_DAY}(?:-{_DAY})? ({_CLOCK})-({_CLOCK}|24:00)", re.ASCII)
 
 MINUTE_MS = 60_000
 DAY_MINUTES = 1_440
@@ -48,7 +53,7 @@ def window_at(windows: tuple[Window, ...], at_ms: int) -> Window | None:
 
 def parse_hours(text: str) -> tuple[Span, ...]:
     """Read hours; empty text gives none. Raises ValueError."""
-    return tuple(span for part in text.split(",") if part.strip() for span in _spans(part.split()))
+    return tuple(span for part in text.split(",") if part.strip() for span in _spans(part.strip()))
 
 
 def parse_windows(text: str) -> tuple[Window, ...]:
@@ -56,27 +61,17 @@ def parse_windows(text: str) -> tuple[Window, ...]:
     return tuple(_window(part.strip()) for part in text.split(",") if part.strip())
 
 
-def _spans(words: list[str]) -> list[Span]:
-    try:
-        days, hours = words
-        first, _, last = days.partition("-")
-        begin, end = (_minute(clock) for clock in hours.split("-"))
-        begin_day, end_day = DAYS.index(first), DAYS.index(last or first)
-    except ValueError:
-        raise ValueError("must be hours like Mon-Fri 08:00-20:00, separated by commas") from None
+def _spans(part: str) -> list[Span]:
+    read = _HOURS.fullmatch(part)
+    if read is None:
+        raise ValueError("must be hours like Mon-Fri 08:00-20:00, separated by commas")
+    first, last, *clocks = read.groups()
+    begin, end = (int(clock[:2]) * 60 + int(clock[3:]) for clock in clocks)
     minutes = end - begin if end > begin else end - begin + DAY_MINUTES
+    begin_day, end_day = DAYS.index(first), DAYS.index(last or first)
     count = (end_day - begin_day) % len(DAYS) + 1
-    days_of = ((begin_day + number) % len(DAYS) for number in range(count))
-    return [Span(from_minute=day * DAY_MINUTES + begin % DAY_MINUTES, minutes=minutes) for day in days_of]
-
-
-def _minute(clock: str) -> int:
-    """The minute of the day. Raises ValueError."""
-    hour, minute = (int(part) for part in clock.split(":") if part.isdecimal())
-    total = hour * 60 + minute
-    if minute >= 60 or total > DAY_MINUTES:  # noqa: PLR2004 - of an hour
-        raise ValueError(clock)
-    return total
+    days = ((begin_day + number) % len(DAYS) for number in range(count))
+    return [Span(from_minute=day * DAY_MINUTES + begin, minutes=minutes) for day in days]
 
 
 def _window(text: str) -> Window:

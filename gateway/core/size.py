@@ -36,11 +36,12 @@ def volatility_room_usd(volatility: VolatilityFacts, *, side: Side, equity_usd: 
     with what is held, signed by the side, p the volatility of what is held. The room is the larger root of
     variance = (target x equity)^2, and zero where no x reaches it.
     """
-    own = volatility.symbol**2
+    own = volatility.symbol * volatility.symbol
     shared = volatility.shared_usd * side.sign
-    spare = float(target * equity_usd) ** 2 - volatility.portfolio_usd**2
-    inner = shared**2 + own * spare
-    if equity_usd <= 0 or not inner >= 0:
+    borne = float(target * equity_usd)
+    spare = (borne - volatility.portfolio_usd) * (borne + volatility.portfolio_usd)
+    inner = shared * shared + own * spare
+    if not (borne > 0 and own > 0 and inner >= 0):
         return ZERO
     room = (math.sqrt(inner) - shared) / own
     return max(ZERO, Decimal(repr(room))) if math.isfinite(room) else ZERO

@@ -71,5 +71,9 @@ def _returns(series: BarSeries) -> dict[int, float]:
     return {
         later.open_time_ms: math.log(later.close / earlier.close)
         for earlier, later in itertools.pairwise(bars)
-        if later.open_time_ms - earlier.open_time_ms == span_ms and earlier.close > 0 and later.close > 0
+        if later.open_time_ms - earlier.open_time_ms == span_ms and _is_price(earlier.close) and _is_price(later.close)
     }
+
+
+def _is_price(close: float) -> bool:
+    return 0 < close < math.inf
