@@ -1,16 +1,16 @@
 """Whatever orders come at once, and whatever becomes of them, no exposure passes its cap."""
 
 import asyncio
+from dataclasses import replace
 from decimal import Decimal
 
-from builders import BTC, NOW_MS, a_book, a_quote, an_instrument, an_order
+from builders import BTC, a_book, an_instrument, an_order
 from fakes import FakeVenue
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from world import World
 
-from gateway.core.model import Evidence, Fill, OrderKey, OrderState, Outcome, Side, Symbol
-from gateway.core.report import Answer
+from gateway.core.model import Evidence, Fill, Level, OrderKey, OrderState, Outcome, Side, Symbol
 
 ETH, SOL = Symbol("ETHUSDT"), Symbol("SOLUSDT")
 MIDS = {BTC: Decimal(60_000), ETH: Decimal(2500), SOL: Decimal(125)}
@@ -81,12 +81,16 @@ def a_world(ends):
 
 
 def a_deep_book(mid):
-    book = a_book(str(mid))
-    return type(book)(
-        bids=tuple(type(level)(price=mid - Decimal("0.01"), qty=Decimal(10**6)) for level in book.bids),
-        asks=tuple(type(level)(price=mid + Decimal("0.01"), qty=Decimal(10**6)) for level in book.asks),
-        received_ms=book.received_ms,
+    qty = Decimal(10**6)
+    return replace(
+        a_book(),
+        bids=(Level(price=mid - Decimal("0.01"), qty=qty),),
+        asks=(Level(price=mid + Decimal("0.01"), qty=qty),),
     )
+
+
+def keyed(orders):
+    return [replace(order, key=OrderKey(f"k{number}")) for number, order in enumerate(orders)]
 
 
 def ranges(world):
@@ -125,17 +129,7 @@ def test_exposure_after_any_sequence_of_concurrent_orders_never_exceeds_any_cap(
 async def all_at_once(orders, ends, batch):
     """Orders in batches, each batch at once; looked at whenever anything was recorded. A close may add to the net."""
     world = a_world(ends)
-    numbered = [
-        an_order(
-            key=OrderKey(f"k{number}"),
-            symbol=order.symbol,
-            side=order.side,
-            requested_usd=order.requested_usd,
-            confidence=order.confidence,
-            reduce_only=order.reduce_only,
-        )
-        for number, order in enumerate(orders)
-    ]
+    numbered = keyed(orders)
     for first in range(0, len(numbered), batch):
         running = [asyncio.create_task(world.path.execute(order, "ann")) for order in numbered[first : first + batch]]
         while not all(task.done() for task in running):
@@ -171,20 +165,7 @@ def test_the_net_exposure_never_exceeds_its_cap_while_nothing_is_closed(orders, 
 
     async def run():
         world = a_world(ends)
-        running = [
-            asyncio.create_task(
-                world.path.execute(
-                    an_order(
-                        key=OrderKey(f"k{number}"),
-                        symbol=order.symbol,
-                        side=order.side,
-                        requested_usd=order.requested_usd,
-                        confidence=order.confidence,
-                    )
-                )
-            )
-            for number, order in enumerate(kept)
-        ]
+        running = [asyncio.create_task(world.path.execute(order)) for order in keyed(kept)]
         while not all(task.done() for task in running):
             assert net_of(world) <= CAPS["net_cap_usd"] + ROUNDING_USD
             await asyncio.sleep(0)
@@ -196,20 +177,11 @@ def test_the_net_exposure_never_exceeds_its_cap_while_nothing_is_closed(orders, 
 async def test_the_caps_bind_at_all():
     """Else the properties above say nothing."""
     world = a_world([(OrderState.FILLED, Decimal(1), 0)])
-    steps = []
-    for number, symbol in enumerate((BTC, ETH, SOL)):
-        order = an_order(
-            key=OrderKey(f"k{number}"), symbol=symbol, requested_usd=Decimal(20_000), confidence=Decimal(1)
-        )
-        order = an_order(
-            key=order.key,
-            symbol=symbol,
-            requested_usd=order.requested_usd,
-            confidence=order.confidence,
-            side=Side.SELL if symbol == SOL else Side.BUY,
-        )
-        answer = await world.path.execute(order)
-        assert isinstance(answer, Answer), answer
-        steps.append((answer.record.adjustments[-1].step, answer.record.approved_usd))
-    assert steps == [("symbol_cap", 5000), ("net_cap", 1000), ("leverage", 2000)]
-    assert a_quote().received_ms == NOW_MS
+    sides = {BTC: Side.BUY, ETH: Side.BUY, SOL: Side.SELL}
+    orders = [
+        an_order(symbol=symbol, side=side, requested_usd=Decimal(20_000), confidence=Decimal(1))
+        for symbol, side in sides.items()
+    ]
+    answers = [await world.path.execute(order) for order in keyed(orders)]
+    told = [(answer.record.adjustments[-1].step, answer.record.approved_usd) for answer in answers]
+    assert told == [("symbol_cap", 5000), ("net_cap", 1000), ("leverage", 2000)]
