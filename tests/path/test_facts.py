@@ -88,6 +88,7 @@ async def test_the_days_result_is_what_was_earned_and_what_is_open(world):
     await bought(world)
     moved(world, BTC, "59000")
     assert (await gathered(world)).day_pnl_usd == Decimal(-50) - Decimal("1.65")
+    world.venue.price = Decimal(59_000)
     exit_order = an_order(key=OrderKey("exit"), side=Side.SELL, reduce_only=True, confidence=None)
     await world.path.execute(replace(exit_order, requested_usd=Decimal(5000)))
     world.clock.at_ms += DAY_MS
