@@ -44,7 +44,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from gateway.core.facts import OrderFacts, Policy, Quote
+from gateway.core.facts import OrderFacts, Policy
 from gateway.core.model import Adjustment, Failure, Instrument, Order, OrderLinkId
 from gateway.core.reasons import Reason
 from gateway.core.risk_checks import (
@@ -92,15 +92,15 @@ def approve(order: Order, order_link_id: OrderLinkId, facts: OrderFacts, policy:
     if isinstance(market, Failure):
         return market
     quote, instrument = market
-    confidence = ruling_confidence(order, facts.decision)
+    confidence, mid = ruling_confidence(order, facts.decision), quote.mid
     sized = (
         check_losses(order, facts, policy)
         or check_quote(order, quote, facts, policy)
-        or size(order, confidence, facts, policy, quote.mid)
+        or size(order, confidence, facts, policy, mid)
     )
     if isinstance(sized, Failure):
         return sized
-    failure = check_depth(order, sized.qty_usd, quote, policy) or _check_minimum(sized, instrument, quote)
+    failure = check_depth(order, sized.qty_usd, quote, policy) or _check_minimum(sized, instrument, mid)
     if failure:
         return failure
     return Approved(
@@ -109,7 +109,7 @@ def approve(order: Order, order_link_id: OrderLinkId, facts: OrderFacts, policy:
         qty_usd=sized.qty_usd,
         confidence=confidence,
         adjustments=sized.adjustments,
-        mid_price=quote.mid,
+        mid_price=mid,
         at_ms=facts.at_ms,
         permit=_PERMIT,
     )
@@ -155,8 +155,8 @@ def _refused_without_prices(order: Order, facts: OrderFacts, policy: Policy) -> 
     )
 
 
-def _check_minimum(sized: Sized, instrument: Instrument, quote: Quote) -> Failure | None:
-    least_usd = smallest_usd(instrument, quote.mid)
+def _check_minimum(sized: Sized, instrument: Instrument, mid: Decimal) -> Failure | None:
+    least_usd = smallest_usd(instrument, mid)
     if sized.qty_usd >= least_usd:
         return None
     bound = {"step": sized.adjustments[-1].step} if sized.adjustments else {}

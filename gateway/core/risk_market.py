@@ -168,17 +168,19 @@ def check_quote(order: Order, quote: Quote, facts: OrderFacts, policy: Policy) -
     """SPREAD_TOO_WIDE, PRICE_COLLAR: whether the market is one to trade in at all."""
     if order.reduce_only:
         return None
-    if quote.spread_bps > policy.spread_bps_max:
+    spread_bps = quote.spread_bps
+    if spread_bps > policy.spread_bps_max:
         return Failure(
             reason=Reason.SPREAD_TOO_WIDE,
             message=f"No order was sent: the gap between bid and ask of {order.symbol} is too wide. Retry with the same"
             " key.",
-            metadata={"spread_bps": f"{quote.spread_bps:.4f}", "spread_bps_max": format(policy.spread_bps_max, "f")},
+            metadata={"spread_bps": f"{spread_bps:.4f}", "spread_bps_max": format(policy.spread_bps_max, "f")},
         )
     reference = facts.reference_price
     if not policy.price_collar_bps or reference is None:
         return None
-    distance_bps = abs(quote.mid - reference) / reference * BPS
+    mid = quote.mid
+    distance_bps = abs(mid - reference) / reference * BPS
     if distance_bps <= policy.price_collar_bps:
         return None
     return Failure(
@@ -188,7 +190,7 @@ def check_quote(order: Order, quote: Quote, facts: OrderFacts, policy: Policy) -
         metadata={
             "distance_bps": f"{distance_bps:.4f}",
             "price_collar_bps": format(policy.price_collar_bps, "f"),
-            "mid": format(quote.mid, "f"),
+            "mid": format(mid, "f"),
             "reference_price": format(reference, "f"),
         },
     )

@@ -62,12 +62,14 @@ def size(order: Order, confidence: Decimal, facts: OrderFacts, policy: Policy, m
         return _size_reduction(book, facts)
     qty_usd = scaled_by_confidence(order.requested_usd, confidence)
     adjustments = step("confidence", order.requested_usd, qty_usd, confidence)
+    closing_usd = book.closing_usd
     for limit in _limits(book, confidence, facts, policy):
-        room = max(limit.room_usd, book.closing_usd)
+        room = max(limit.room_usd, closing_usd)
         if room <= 0 and limit.reason:
             return _no_room(order, limit, limit.reason, facts)
-        before, qty_usd = qty_usd, clipped(qty_usd, room)
-        adjustments += step(limit.step, before, qty_usd, limit.limit_usd)
+        if room < qty_usd:
+            before, qty_usd = qty_usd, clipped(qty_usd, room)
+            adjustments += step(limit.step, before, qty_usd, limit.limit_usd)
     return Sized(qty_usd=qty_usd, adjustments=adjustments)
 
 
@@ -94,7 +96,9 @@ _NO_ROOM = OtherExposure(gross_usd=Decimal("1e30"), long_usd=Decimal("1e30"), sh
 
 
 def _symbol_limit(name: str, book: _Book, cap_usd: Decimal) -> _Limit:
-    room = min(book.room_under(cap_usd), cap_usd) if name == "stage_cap" else book.room_under(cap_usd)
+    room = book.room_under(cap_usd)
+    if name == "stage_cap":
+        room = min(room, cap_usd)  # of one order too
     return _Limit(step=name, room_usd=room, limit_usd=cap_usd, reason=Reason.SYMBOL_CAP)
 
 
