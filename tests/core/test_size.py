@@ -230,5 +230,5 @@ def test_the_whole_room_keeps_the_account_at_its_target_and_no_less(volatility, 
     x = float(room(volatility, side, equity, str(target)))
     limit = target * equity
     assume(x > 0)
-    reached = math.sqrt(max(0.0, (x * v) ** 2 + 2 * x * c * side.sign + p**2))
-    assert reached == pytest.approx(limit, rel=1e-3, abs=1e-2)
+    parts = ((x * v) ** 2, 2 * x * c * side.sign, p**2)
+    assert sum(parts) == pytest.approx(limit**2, rel=1e-9, abs=1e-9 * sum(map(abs, parts)))
