@@ -23,7 +23,7 @@ from random import Random
 from gateway.adapters.facts import LocalFacts
 from gateway.adapters.journal_sqlite import SqliteJournal
 from gateway.core.fact_records import policy_document
-from gateway.core.facts import CalibrationStanding
+from gateway.core.facts import UNRESTRICTED, CalibrationStanding
 from gateway.core.model import (
     Book,
     Decision,
@@ -43,11 +43,11 @@ from gateway.doctor import verify
 from gateway.guard import RiskGuard
 from gateway.order_path import OrderPath
 from gateway.policies import keep_policy
+from gateway.policy import policy_of
 from gateway.ports import Step
 from gateway.replaying import Replayed, replay_journal
 from gateway.settings import Settings, load
 from gateway.wiring import PaperSide
-from gateway.wiring import _policy as policy_of
 
 SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT")
 AT_ONCE = 64
@@ -168,6 +168,8 @@ class Maker:
             calibration=Calibration(),
             journal=journal,
             clock=self._clock,
+            policy=self._policy,
+            permission=lambda: UNRESTRICTED,
         )
         self._path = OrderPath(
             account=side.account,

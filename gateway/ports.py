@@ -186,8 +186,8 @@ class VenueAccount(Protocol):
 class FactSource(Protocol):
     """Gathers what is known when an order is judged."""
 
-    async def gather(self, order: Order) -> OrderFacts:
-        """All facts of one moment. Raises JournalUnavailableError when a decision cannot be read."""
+    async def gather(self, order: Order, client: str) -> OrderFacts:
+        """All facts of one moment about a client's order. Raises JournalUnavailableError: a decision cannot be read."""
         ...
 
 

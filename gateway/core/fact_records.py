@@ -1,10 +1,8 @@
 """What an order was judged by, as plain JSON: the facts and the policy of facts.py, by their types.
 
 Encoders and decoders are built once from the type hints of the dataclasses, so a field that is added there is kept
-without a line here. Decimals are text, enumerations their values, sets sorted lists. Two values are kept in short:
-
-- a decision by its id, since the journal has it; whoever reads facts says how to find it
-- a whole book by its best prices and its age, which is what risk judges by
+without a line here. Decimals are text, enumerations their values, sets sorted lists. A decision is kept by its id, as
+the journal has it: whoever reads facts says how to find it.
 
 A number that is not finite is kept by its name, as text: what refuses an order is a fact as well.
 
@@ -27,7 +25,7 @@ from typing import Any, Final, Never, NewType, Union, cast, get_args, get_origin
 from gateway.core.documents import Document, DocumentKind
 from gateway.core.facts import OrderFacts, Policy
 from gateway.core.json_fields import RecordFormatError, canonical, parsed, record_fields
-from gateway.core.model import ZERO, Book, Decision, DecisionId, Level
+from gateway.core.model import Decision, DecisionId
 
 POLICY_VERSION: Final = 1
 POLICY_ID_LENGTH: Final = 16
@@ -270,25 +268,6 @@ def _decision(value: object, where: str, decision_of: DecisionOf) -> Decision | 
     return decision_of(DecisionId(value))
 
 
-def _book_object(book: Book) -> dict[str, object]:
-    return {
-        "bid": str(book.bids[0].price),
-        "ask": str(book.asks[0].price),
-        "received_ms": book.received_ms,
-    }
-
-
-def _book(value: object, where: str, decision_of: DecisionOf) -> Book:
-    if not isinstance(value, dict) or value.keys() != {"bid", "ask", "received_ms"}:
-        raise _must(where, "an object of bid, ask and received_ms")
-    bid, ask = (_decimal(value[side], f"{where}.{side}", decision_of) for side in ("bid", "ask"))
-    return Book(
-        bids=(Level(price=bid, qty=ZERO),),
-        asks=(Level(price=ask, qty=ZERO),),
-        received_ms=cast("int", _plain(int)(value["received_ms"], f"{where}.received_ms", decision_of)),
-    )
-
-
 _KNOWN: Final[Mapping[object, _Codec]] = {
     str: _Codec(form="text", encode=None, decode=_plain(str)),
     int: _Codec(form="int", encode=None, decode=_plain(int)),
@@ -296,7 +275,6 @@ _KNOWN: Final[Mapping[object, _Codec]] = {
     float: _Codec(form="number", encode=_number_kept, decode=_number),
     Decimal: _Codec(form="decimal", encode=str, decode=_decimal),
     Decision: _Codec(form="decision", encode=attrgetter("decision_id"), decode=_decision),
-    Book: _Codec(form="best prices", encode=_book_object, decode=_book),
 }
 
 _FACTS: Final = codec_of(OrderFacts)

@@ -126,7 +126,7 @@ class Adjustment:
     """One step that made an order smaller."""
 
     step: str
-    """confidence, symbol_cap or position."""
+    """confidence, kelly, volatility, symbol_cap, stage_cap, gross_cap, net_cap, leverage or position."""
     from_usd: Decimal
     to_usd: Decimal
     limit: Decimal

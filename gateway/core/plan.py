@@ -5,7 +5,8 @@ from decimal import Decimal
 
 from gateway.core.facts import OrderFacts, Policy
 from gateway.core.model import Failure, Order, OrderKey, OrderLinkId, OrderRecord, OrderState
-from gateway.core.risk import Approved, approve, ruling_confidence
+from gateway.core.risk import Approved, approve
+from gateway.core.risk_checks import ruling_confidence
 
 LINK_ID_PREFIX = "tg"
 """How every order of a gateway begins: whoever sees another such id on the account sees another gateway."""
@@ -55,7 +56,7 @@ def refusal_record(order: Order, account: str, failure: Failure, facts: OrderFac
         adjustments=(),
         fills=(),
         failure=failure,
-        mid_price=_told(facts.book.mid) if facts.book else None,
+        mid_price=_told(facts.quote.mid) if facts.quote else None,
         created_ms=facts.at_ms,
         updated_ms=facts.at_ms,
         facts=facts,

@@ -6,6 +6,7 @@ import re
 import pytest
 
 from gateway.core import risk
+from gateway.core.controls import CONTROLS
 from gateway.core.reasons import CODES, Reason
 from gateway.settings_table import TABLE
 from inference.settings import SETTINGS
@@ -145,7 +146,8 @@ def test_the_checks_stand_in_the_order_that_risk_keeps():
         r"^\| \d+ \| .* \| ([A-Z_]+) \|", (ROOT / "docs/risk.md").read_text(encoding="utf8"), re.MULTILINE
     )
     assert documented == kept
-    assert len(kept) == 17
+    assert len(kept) == 32
+    assert kept == [control.reason for control in CONTROLS]
 
 
 def test_the_reasons_of_the_checks_have_the_documented_status():

@@ -86,6 +86,8 @@ class Gateways:
             "SYMBOLS": "BTCUSDT",
             "RECONCILE_SECONDS": "1",
             "VENUE_LAG_MS_MAX": "500",
+            "DUPLICATE_WINDOW_MS": "0",  # orders are alike on purpose
+            "REQUIRE_DECISION": "off",  # there is no model
         }
 
     @contextlib.contextmanager
