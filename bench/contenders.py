@@ -18,6 +18,8 @@ from tools.stack import Ports, Stack
 
 TOLLGATE_ENV: Mapping[str, str] = {
     "RATE_LIMIT_MAX": "100000000",  # the load is one client
+    "ORDER_RATE_MAX": "0",  # and one symbol
+    "OPEN_ORDERS_MAX": "100000",  # with as many orders at once as there are connections
     "PER_SYMBOL_USD_CAP": "1000000000",  # so that no order is clipped or refused
     "PAPER_EQUITY_USD": "1000000000",  # so that fees never reach the drawdown lock
     "LOG_LEVEL": "warning",  # no line for each request, as with the peers

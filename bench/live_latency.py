@@ -256,6 +256,9 @@ def gateway(port: int, gateway_port: int, folder: pathlib.Path) -> Iterator[None
         "JOURNAL_PATH": str(folder / "journal.sqlite3"),
         "SYMBOLS": SYMBOL,
         "RATE_LIMIT_MAX": "100000",
+        "ORDER_RATE_MAX": "0",
+        "DUPLICATE_WINDOW_MS": "0",  # its orders are alike on purpose
+        "REQUIRE_DECISION": "off",  # there is no model
         "LOG_LEVEL": "warning",
     }
     with child([sys.executable, "-m", "gateway"], environment):

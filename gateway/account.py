@@ -4,12 +4,16 @@ The journal is the record; this is its fold, kept in memory and rebuilt at every
 the account itself: it counts as reconciled while a comparison with it was clean and the newest is not old.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
 
+from gateway.core.exposure import Pending
 from gateway.core.ledger import Ledger
 from gateway.core.lifecycle import OPEN_STATES
 from gateway.core.model import ZERO, OrderLinkId, OrderRecord, OrderState, Side, Symbol
+from gateway.core.results import Results
+from gateway.recent_orders import RecentOrders
 
 
 class Account:
@@ -19,6 +23,10 @@ class Account:
         """`comparison_age_ms_max`: how long a comparison with the venue holds; None where there is none to make."""
         self.name = name
         self.ledger = ledger
+        self.results = Results()
+        self.recent = RecentOrders()
+        self._pending: dict[tuple[Symbol, Side], Decimal] = {}
+        self._unknown: Counter[Symbol] = Counter()
         self._open: dict[OrderLinkId, OrderRecord] = {}
         self._touched_ms: dict[Symbol, int] = {}
         self._comparison_age_ms_max = comparison_age_ms_max
@@ -28,27 +36,29 @@ class Account:
     def load(self, filled: Iterable[OrderRecord], still_open: Iterable[OrderRecord]) -> None:
         """Rebuild from the journal: fills in the order in which they happened, then what is open."""
         for record in filled:
-            self.ledger = self.ledger.applied(record.order.symbol, record.order.side, record.fills)
+            self._book(record)
             self._touch(record)
-        self._open = {record.order_link_id: record for record in still_open}
+        for record in still_open:
+            self._keep(record)
 
-    def reserve(self, record: OrderRecord) -> None:
-        """Count an order against the limits from now on, as if it filled whole."""
-        self._open[record.order_link_id] = record
+    def reserve(self, record: OrderRecord, client: str = "") -> None:
+        """Count an order of a client against the limits from now on, as if it filled whole."""
+        self._keep(record)
         self._touch(record)
+        self.recent.note(record.order, client, record.created_ms)
 
     def release(self, record: OrderRecord) -> None:
         """Stop counting an order that was never sent."""
-        self._open.pop(record.order_link_id, None)
+        self._drop(record.order_link_id)
 
     def settle(self, record: OrderRecord) -> None:
         """Take what became of an order into the ledger; an order that is still open goes on counting."""
         self._touch(record)
         if record.state in OPEN_STATES:
-            self._open[record.order_link_id] = record
+            self._keep(record)
             return
-        self._open.pop(record.order_link_id, None)
-        self.ledger = self.ledger.applied(record.order.symbol, record.order.side, record.fills)
+        self._drop(record.order_link_id)
+        self._book(record)
 
     def open_orders(self) -> tuple[OrderRecord, ...]:
         """Orders that are pending or unknown."""
@@ -64,7 +74,15 @@ class Account:
 
     def has_unknown(self, symbol: Symbol) -> bool:
         """Whether an order on `symbol` has an end that is not known."""
-        return any(record.order.symbol == symbol for record in self.unknown_orders())
+        return self._unknown[symbol] > 0
+
+    def open_count(self) -> int:
+        """How many orders are pending or unknown."""
+        return len(self._open)
+
+    def pending(self) -> Pending:
+        """What open orders may still add, at worst, by symbol and side; only what is not zero."""
+        return self._pending
 
     def moved_ms(self) -> Mapping[Symbol, int]:
         """When an order last moved on a symbol, those of an earlier run included."""
@@ -89,14 +107,35 @@ class Account:
 
     def pending_usd(self, symbol: Symbol, side: Side) -> Decimal:
         """What open orders on one side of `symbol` may still add, at worst."""
-        return sum(
-            (
-                record.approved_usd
-                for record in self._open.values()
-                if record.order.symbol == symbol and record.order.side is side
-            ),
-            ZERO,
-        )
+        return self._pending.get((symbol, side), ZERO)
+
+    def _keep(self, record: OrderRecord) -> None:
+        """Count an open order; the newest record of it takes the place of the last."""
+        last = self._open.get(record.order_link_id)
+        if last is not None:
+            self._count(last, -1)
+        self._open[record.order_link_id] = record
+        self._count(record, 1)
+
+    def _drop(self, order_link_id: OrderLinkId) -> None:
+        record = self._open.pop(order_link_id, None)
+        if record is not None:
+            self._count(record, -1)
+
+    def _count(self, record: OrderRecord, sign: int) -> None:
+        """Keep the totals, so that no order waits for a sum over all others."""
+        symbol, key = record.order.symbol, (record.order.symbol, record.order.side)
+        self._pending[key] = self._pending.get(key, ZERO) + sign * record.approved_usd
+        if not self._pending[key]:
+            del self._pending[key]
+        if record.state is OrderState.UNKNOWN:
+            self._unknown[symbol] += sign
+
+    def _book(self, record: OrderRecord) -> None:
+        """Take an ended order's fills into the ledger and the results."""
+        before = self.ledger
+        self.ledger = before.applied(record.order.symbol, record.order.side, record.fills)
+        self.results = self.results.after(record, before, self.ledger)
 
     def _touch(self, record: OrderRecord) -> None:
         symbol = record.order.symbol

@@ -13,12 +13,11 @@ from typing import Final
 
 import structlog
 
-from gateway.core.drift import Row
+from gateway.core.drift import FeatureReference, Row
 from gateway.core.facts import CalibrationStanding
 from gateway.core.model import (
     Decision,
     DecisionId,
-    FeatureReference,
     Matured,
     Symbol,
     Verdict,

@@ -7,21 +7,26 @@ import argparse
 import os
 import pwd
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final, TypeVar
 
 from gateway import __version__
+from gateway.cli_completion import add_completion
+from gateway.cli_journal import add_journal_commands
 from gateway.cli_models import add_models
-from gateway.doctor import Diagnosis, JournalUnusableError, copy, diagnose
+from gateway.cli_views import add_views
 from gateway.rpc.cli_calls import CallFailedError, Connection, Reply
 from gateway.rpc.cli_client import CliClient
 from gateway.rpc.models_client import ModelsClient
+from gateway.rpc.view_client import ViewClient
 from gateway.settings import default_cli_addr, default_journal_path, default_models_addr
 
 DONE: Final = 0
 REFUSED: Final = 1
 UNREACHABLE: Final = 3
+INTERRUPTED: Final = 130
+"""As a shell tells it of a program that Ctrl-C ended."""
 
 ClientT = TypeVar("ClientT", bound=Connection)
 
@@ -39,6 +44,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # whoever reads has read enough, as `head` does; nothing more can be told to it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE
+    except KeyboardInterrupt:
+        return INTERRUPTED
     return code
 
 
@@ -51,7 +58,9 @@ def _parser(address: str, journal: Path) -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(required=True, metavar="command")
     _add_calls(commands, address)
-    _add_journal_commands(commands, journal)
+    add_views(commands, address, _run_views)
+    add_journal_commands(commands, journal)
+    add_completion(commands, parser)
     add_models(commands, default_models_addr(), _user(), lambda options, ask: _run_call(options, ModelsClient, ask))
     return parser
 
@@ -82,31 +91,6 @@ def _add_calls(commands: "argparse._SubParsersAction[argparse.ArgumentParser]", 
         move.add_argument("--actor", default=_user(), help="who, for the record [%(default)s]")
 
 
-def _add_journal_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]", journal: Path) -> None:
-    """The commands that read the journal's file, whether or not a gateway runs."""
-
-    def command(name: str, what: str, work: Callable[[argparse.Namespace], Diagnosis]) -> argparse.ArgumentParser:
-        added = commands.add_parser(name, help=what, description=what)
-        added.add_argument(
-            "--journal", type=Path, default=journal, help="the journal's file (JOURNAL_PATH) [%(default)s]"
-        )
-        added.add_argument("--json", action="store_true", help="print the findings as JSON")
-        added.set_defaults(run=lambda options: _run_diagnosis(options, work))
-        return added
-
-    command(
-        "doctor",
-        "check the journal: its digest chain, its orders and their moves; works while the gateway runs",
-        lambda options: diagnose(options.journal),
-    )
-    backup = command(
-        "backup",
-        "copy the journal into a new file, and check the copy; works while the gateway runs",
-        lambda options: copy(options.journal, options.target),
-    )
-    backup.add_argument("target", metavar="DEST", type=Path, help="the new file")
-
-
 def _run_call(
     options: argparse.Namespace,
     connect: Callable[[str], ClientT],
@@ -122,14 +106,18 @@ def _run_call(
     return DONE
 
 
-def _run_diagnosis(options: argparse.Namespace, work: Callable[[argparse.Namespace], Diagnosis]) -> int:
+def _run_views(options: argparse.Namespace, ask: Callable[[ViewClient, argparse.Namespace], Iterator[Reply]]) -> int:
+    """Print each answer as it comes, until there are no more or the reader stops it."""
     try:
-        diagnosis = work(options)
-    except JournalUnusableError as fault:
-        print(f"tollgate: {fault}", file=sys.stderr)
-        return REFUSED
-    print(diagnosis.json() if options.json else diagnosis.text())
-    return DONE if diagnosis.ok else REFUSED
+        with ViewClient(options.addr) as client:
+            for reply in ask(client, options):
+                print(reply.json if options.json else "\n".join(reply.lines), flush=True)
+    except CallFailedError as failure:
+        print(f"tollgate: {failure}", file=sys.stderr)
+        return REFUSED if failure.answered else UNREACHABLE
+    except KeyboardInterrupt:
+        return DONE
+    return DONE
 
 
 def _limit(text: str) -> int:

@@ -1,7 +1,7 @@
 """`tollgate doctor`: audits the journal, beside a running gateway or without one, and tells what it found."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,7 +9,10 @@ from gateway.adapters.journal_sqlite.inspection import back_up, inspect
 from gateway.adapters.journal_sqlite.schema import JournalUnusableError
 from gateway.core.audit import AuditReport, Fault
 
-__all__ = ["Diagnosis", "JournalUnusableError", "copy", "diagnose"]
+__all__ = ["Diagnosis", "JournalUnusableError", "Verification", "copy", "diagnose", "verify"]
+
+Progress = Callable[[int, int], None]
+"""Told how many of how many records are read."""
 
 OPEN_SHOWN = 20
 """Open orders listed to a person; JSON has all of them."""
@@ -42,14 +45,48 @@ class Diagnosis:
         return json.dumps(shape | _report_object(self.found), indent=2)
 
 
-def diagnose(journal: Path) -> Diagnosis:
+def diagnose(journal: Path, progress: Progress | None = None) -> Diagnosis:
     """Audit a journal. Raises JournalUnusableError when there is none."""
-    return Diagnosis(journal=journal, found=inspect(journal))
+    return Diagnosis(journal=journal, found=inspect(journal, progress))
 
 
 def copy(journal: Path, target: Path) -> Diagnosis:
     """Copy a journal into a new file, and audit the copy. Raises JournalUnusableError: there is no copy then."""
     return Diagnosis(journal=target, found=back_up(journal, target))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verification:
+    """Whether a journal's digest chain is whole, and where it breaks."""
+
+    diagnosis: Diagnosis
+
+    @property
+    def ok(self) -> bool:
+        """True when nothing is wrong."""
+        return self.diagnosis.ok
+
+    def text(self) -> str:
+        """For a person."""
+        found = self.diagnosis.found
+        if isinstance(found, Fault) or not found.ok:
+            return self.diagnosis.text() if isinstance(found, Fault) else "\n".join(_verdict(found))
+        return f"OK       {found.records} records, each follows from the one before; head {found.head_digest.hex()}"
+
+    def json(self) -> str:
+        """For a program."""
+        found = self.diagnosis.found
+        shape: dict[str, object] = {"ok": self.ok, "journal": str(self.diagnosis.journal)}
+        if isinstance(found, Fault):
+            return json.dumps(shape | {"faults": [_fault_object(found)]}, indent=2)
+        faults = [_fault_object(fault) for fault in found.faults]
+        head = {"records": found.records, "head_digest": found.head_digest.hex()}
+        return json.dumps(shape | head | {"faults": faults}, indent=2)
+
+
+def verify(journal: Path, progress: Progress | None = None) -> Verification:
+    """Audit a journal, to tell of its chain alone. Raises JournalUnusableError when there is none."""
+    return Verification(diagnosis=diagnose(journal, progress))
 
 
 def _summary(report: AuditReport) -> list[str]:

@@ -15,6 +15,7 @@ from dataclasses import replace as changed
 import structlog
 
 from gateway.account import Account
+from gateway.core.fact_records import policy_id
 from gateway.core.facts import OrderFacts, Policy
 from gateway.core.model import Failure, Order, OrderKey, OrderRecord, OrderState, Outcome
 from gateway.core.plan import intent_record, plan_order, refusal_record
@@ -48,6 +49,7 @@ class OrderPath:
     ) -> None:
         self._account = account
         self._policy = policy
+        self._policy_id = policy_id(policy, account.name)
         self._facts = facts
         self._journal = journal
         self._venue = venue
@@ -57,11 +59,11 @@ class OrderPath:
         self._settling: dict[OrderKey, Ticket] = {}
         """Outcomes on their way to the disk."""
 
-    async def execute(self, order: Order) -> Answer | Failure:
-        """Run an order to its end, join the one that runs under its key, or replay the one that ran."""
+    async def execute(self, order: Order, client: str = "") -> Answer | Failure:
+        """Run a client's order to its end, join the one that runs under its key, or replay the one that ran."""
         running = self._running.get(order.key)
         if running is None:
-            running = _Running(order=order, task=asyncio.create_task(self._run(order)))
+            running = _Running(order=order, task=asyncio.create_task(self._run(order, client)))
             self._running[order.key] = running
             running.task.add_done_callback(lambda _: self._running.pop(order.key, None))
         elif running.order != order:
@@ -81,21 +83,21 @@ class OrderPath:
         """Send a recorded order that is proven never to have been sent; for reconciliation."""
         return await self._send(approved, intent)
 
-    async def _run(self, order: Order) -> Answer | Failure:
+    async def _run(self, order: Order, client: str) -> Answer | Failure:
         self._tracer.reached(Step.RECEIVED, order.key)
         try:
-            return await self._take(order)
+            return await self._take(order, client)
         except JournalUnavailableError:
             return Failure(
                 reason=Reason.JOURNAL_UNAVAILABLE,
                 message="No order was sent: the journal cannot be written. Retry with the same key.",
             )
 
-    async def _take(self, order: Order) -> Answer | Failure:
+    async def _take(self, order: Order, client: str) -> Answer | Failure:
         async with self._journal.exclusive(self._account.name) as entry:
             if earlier := entry.find(order.key):
                 return await self._replayed(earlier) if earlier.order == order else _key_reused(order)
-            facts = await self._facts.gather(order)
+            facts = await self._facts.gather(order, client)
             self._tracer.reached(Step.GATHERED, order.key)
             verdict = plan_order(order, self._account.name, facts, self._policy)
             self._tracer.reached(Step.PLANNED, order.key)
@@ -103,8 +105,9 @@ class OrderPath:
                 return verdict
             record = self._record(order, verdict, facts)
             ticket = entry.stage(record)
+            record = changed(record, facts=None)  # the journal has them; an order that stays open need not
             if isinstance(verdict, Approved):
-                self._account.reserve(record)
+                self._account.reserve(record, client)
         self._tracer.reached(Step.STAGED, order.key)
         try:
             await ticket.durable()
@@ -157,8 +160,8 @@ class OrderPath:
 
     def _record(self, order: Order, verdict: Approved | Failure, facts: OrderFacts) -> OrderRecord:
         if isinstance(verdict, Approved):
-            return intent_record(verdict)
-        return refusal_record(order, self._account.name, verdict, facts)
+            return intent_record(verdict, facts, self._policy_id)
+        return refusal_record(order, self._account.name, verdict, facts, self._policy_id)
 
 
 def _key_reused(order: Order) -> Failure:

@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from gateway.core.documents import Document, DocumentKind
+from gateway.core.drift import FeatureReference
 from gateway.core.facts import CalibrationStanding, OrderFacts
 from gateway.core.lifecycle import RiskStatus
 from gateway.core.model import (
@@ -16,7 +17,6 @@ from gateway.core.model import (
     Book,
     Decision,
     DecisionId,
-    FeatureReference,
     Instrument,
     Matured,
     Order,
@@ -186,8 +186,8 @@ class VenueAccount(Protocol):
 class FactSource(Protocol):
     """Gathers what is known when an order is judged."""
 
-    async def gather(self, order: Order) -> OrderFacts:
-        """All facts of one moment. Raises JournalUnavailableError when a decision cannot be read."""
+    async def gather(self, order: Order, client: str) -> OrderFacts:
+        """All facts of one moment about a client's order. Raises JournalUnavailableError: a decision cannot be read."""
         ...
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from gateway.core.credentials import Credentials, Secret
+from gateway.core.hours import Span, Window
 from gateway.core.model import Symbol
 from gateway.settings_forms import Setting
 from gateway.settings_live_table import ENVIRONMENTS, LIVE, SIMULATOR_PRIVATE_WS, SIMULATOR_REST
@@ -59,7 +60,6 @@ class Settings:
     max_drawdown_pct: Decimal
     paper_equity_usd: Decimal
     paper_fee_bps: Decimal
-    target_ann_vol: None
     rate_limit_max: int
     symbols: tuple[Symbol, ...]
     market_data: str
@@ -87,6 +87,26 @@ class Settings:
     drain_seconds: float
     log_level: str
     crash_at: str
+    order_usd_max: Decimal | None
+    gross_usd_cap: Decimal | None
+    net_usd_cap: Decimal | None
+    leverage_max: Decimal
+    open_orders_max: int
+    order_rate_max: int
+    duplicate_window_ms: int | None
+    price_collar_bps: Decimal
+    spread_bps_max: Decimal
+    depth_within_bps: Decimal
+    depth_usd_min: Decimal
+    trading_hours: tuple[Span, ...]
+    maintenance: tuple[Window, ...]
+    daily_loss_usd_max: Decimal | None
+    daily_loss_pct_max: Decimal | None
+    losing_trades_max: int
+    cool_down_seconds: int
+    require_decision: bool | None
+    kelly_fraction: Decimal
+    target_ann_vol: Decimal | None
     live: LiveSettings | None
     """None on paper."""
 

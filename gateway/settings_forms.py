@@ -6,9 +6,11 @@ What reads a setting raises ValueError with a text that goes on from the setting
 from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
-from typing import Any
+from typing import Any, TypeVar
 
 from gateway.core.model import Symbol
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +52,11 @@ def decimal(low: str, high: str, *, places: int | None = None) -> Callable[[str]
         return value
 
     return parse
+
+
+def optional(parse: Callable[[str], T]) -> Callable[[str], T | None]:
+    """What `parse` reads; None when unset."""
+    return lambda text: parse(text) if text else None
 
 
 def integer(low: int, high: int) -> Callable[[str], int]:

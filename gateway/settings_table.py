@@ -5,11 +5,7 @@ from pathlib import Path
 from gateway.ports import Step
 from gateway.settings_forms import Setting, decimal, integer, names, number_of, one_of, switch, symbols
 from gateway.settings_live_table import LIVE
-
-
-def _never(text: str) -> None:
-    if text:
-        raise ValueError("this version has no volatility targeting; leave it unset")
+from gateway.settings_risk_table import RISK
 
 
 def _sqlite_only(text: str) -> str:
@@ -62,12 +58,6 @@ GENERAL: tuple[Setting, ...] = (
         default="5.5",
         parse=decimal("0", "1000"),
         meaning="The taker fee of paper fills, basis points of the notional.",
-    ),
-    Setting(
-        name="TARGET_ANN_VOL",
-        default="",
-        parse=_never,
-        meaning="Volatility targeting; not in this version: leave unset.",
     ),
     Setting(
         name="RATE_LIMIT_MAX",
@@ -235,6 +225,7 @@ GENERAL: tuple[Setting, ...] = (
         parse=one_of("", *Step),
         meaning="For crash tests: the labelled step of the order path at which the process kills itself.",
     ),
+    *RISK,
 )
 """What paper and live trading share."""
 

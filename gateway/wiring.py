@@ -19,7 +19,8 @@ from gateway.adapters.market_bybit import BybitMarket
 from gateway.adapters.model_client import OipModel
 from gateway.adapters.venue_paper import PaperVenue
 from gateway.calibration import Calibration
-from gateway.core.facts import Policy
+from gateway.core.fact_records import policy_document
+from gateway.core.facts import UNRESTRICTED
 from gateway.core.ledger import Ledger
 from gateway.core.model import OrderKey
 from gateway.decision_path import DecisionPath
@@ -29,6 +30,8 @@ from gateway.health import Health
 from gateway.live_features import LiveFeatures
 from gateway.order_path import OrderPath
 from gateway.outcomes import Maturing
+from gateway.policies import keep_policy
+from gateway.policy import policy_of
 from gateway.ports import Clock, MarketData, Step, Venue
 from gateway.reconcile import Reconciler
 from gateway.rpc.server import Server
@@ -93,7 +96,7 @@ class Gateway:
     def __init__(self, settings: Settings, make_side: SideMaker | None = None) -> None:
         self._settings = settings
         self._clock = SystemClock()
-        self._policy = _policy(settings)
+        self._policy = policy_of(settings)
         ban = AddressBan(clock=self._clock, seconds=settings.live.ban_seconds if settings.live else BAN_SECONDS)
         self._market = _market(settings, self._clock, ban)
         self._side = (make_side or _side)(settings, self._market, self._clock, ban)
@@ -146,6 +149,8 @@ class Gateway:
             calibration=self._calibration,
             journal=self._journal,
             clock=self._clock,
+            policy=self._policy,
+            permission=lambda: UNRESTRICTED,
         )
         return OrderPath(
             account=self._account,
@@ -191,6 +196,7 @@ class Gateway:
         try:
             await self._journal.start()
             await self._journal.claim(await self._side.open())
+            await keep_policy(self._journal, policy_document(self._policy, self._account.name, self._clock.now_ms()))
             await self._market.start()
             await self._side.listen()
             await self._recover()
@@ -309,17 +315,4 @@ def _calibration(settings: Settings, journal: SqliteJournal, clock: SystemClock)
         raise_by=float(settings.calibration_raise_by),
         window=settings.calibration_window,
         recalibrate=settings.recalibration,
-    )
-
-
-def _policy(settings: Settings) -> Policy:
-    return Policy(
-        symbols=frozenset(settings.symbols),
-        confidence_threshold=settings.confidence_threshold,
-        symbol_cap_usd=settings.per_symbol_usd_cap,
-        drawdown_max=settings.max_drawdown_pct,
-        price_age_ms_max=settings.price_age_ms_max,
-        decision_age_ms_max=settings.decision_age_seconds_max * 1000,
-        dissimilarity_max=float(settings.dissimilarity_max),
-        real_market=settings.market_data == "bybit",
     )

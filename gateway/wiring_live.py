@@ -30,6 +30,7 @@ from gateway.adapters.venue_bybit.skew import measure_skew
 from gateway.adapters.venue_bybit.socket import Connect, open_socket
 from gateway.adapters.venue_bybit.stream import PrivateStream
 from gateway.adapters.venue_bybit.venue import BybitVenue
+from gateway.adapters.venue_paper import PaperVenue
 from gateway.alarm_desk import AlarmDesk, Answer
 from gateway.core.ledger import Ledger
 from gateway.core.model import ZERO, Symbol
@@ -39,6 +40,7 @@ from gateway.guard import ACTOR, RiskGuard
 from gateway.ports import Clock, StartError, Venue, VenueUnavailableError
 from gateway.settings import LiveSettings, Settings
 from gateway.side import Beside, Core
+from gateway.twin import Twins
 from gateway.venue_health import VenueHealth, VenueLook
 
 RECONCILE_SECONDS: Final = 1.0
@@ -107,6 +109,8 @@ class LiveSide:
         self._reductions = self._session("reductions")
         self._events = OrderEvents(unfollowed=self._unfollowed)
         self._bybit = BybitAccount(reads=self._reads, clock=clock)
+        paper = PaperVenue(market=market, fee_bps=settings.paper_fee_bps)
+        self._twins = Twins(market=market, fill=paper.fill, clock=clock)
         self.venue: Venue = self._venue(market)
         self.equity: Equity = LiveEquity(
             account=self.account, venue=self._bybit, market=market, clock=clock, wallet_age_ms_max=self._kept_ms
@@ -157,6 +161,7 @@ class LiveSide:
             desk=self._desk,
             look=look,
             clock_watch=partial(self._watch_clock, core.guard),
+            twin_watch=partial(self._twins.watch, core.journal),
         )
 
     async def open(self) -> str:
@@ -212,6 +217,7 @@ class LiveSide:
             clock_skew_ms_max=live.clock_skew_ms_max,
             slippage_tolerance_pct=live.slippage_tolerance_pct,
             refresh_instruments=market.refresh_instruments,
+            sending=self._twins.sending,
         )
 
     def _is_halted(self) -> bool:
@@ -268,11 +274,13 @@ class LiveBeside:
         desk: AlarmDesk,
         look: VenueLook,
         clock_watch: Callable[[], Coroutine[Any, Any, None]],
+        twin_watch: Callable[[], Coroutine[Any, Any, None]],
     ) -> None:
         self._guard = guard
         self._watch = watch
         self._desk = desk
         self._clock_watch = clock_watch
+        self._twin_watch = twin_watch
         self.health: Callable[[], VenueHealth] | None = look.health
 
     async def settle(self) -> None:
@@ -281,8 +289,13 @@ class LiveBeside:
         log.info("account_compared", clean=clean)
 
     def watches(self) -> Sequence[Coroutine[Any, Any, None]]:
-        """The comparison, the alarms and the clock."""
-        return (self._watch.watch(), self._desk.watch(self._guard, self._watch.wake), self._clock_watch())
+        """The comparison, the alarms, the clock and the paper twins."""
+        return (
+            self._watch.watch(),
+            self._desk.watch(self._guard, self._watch.wake),
+            self._clock_watch(),
+            self._twin_watch(),
+        )
 
 
 def live_side(settings: Settings, market: BybitMarket, clock: Clock, ban: AddressBan) -> LiveSide:

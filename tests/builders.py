@@ -3,7 +3,15 @@
 from decimal import Decimal
 from typing import Any
 
-from gateway.core.facts import CalibrationStanding, DecisionFacts, OrderFacts, Policy
+from gateway.core.facts import (
+    UNRESTRICTED,
+    CalibrationStanding,
+    DecisionFacts,
+    OrderFacts,
+    OtherExposure,
+    Policy,
+    Quote,
+)
 from gateway.core.model import (
     Bar,
     BarLabel,
@@ -32,6 +40,7 @@ BAR_MS = 1_699_995_600_000
 """The last hour that had closed at NOW_MS opened then."""
 BTC = Symbol("BTCUSDT")
 HOUR_MS = 3_600_000
+NOTHING_ELSE = OtherExposure(gross_usd=Decimal(0), long_usd=Decimal(0), short_usd=Decimal(0))
 VERSION = "20261123_000000"
 FEATURES = {"mom_20": 1.2, "rv_5": 0.8, "rsi_14": 62.0}
 
@@ -58,6 +67,18 @@ def a_book(mid: str = "60000", received_ms: int = NOW_MS) -> Book:
     )
 
 
+def a_quote(mid: str = "60000", **changes: Any) -> Quote:
+    """What a_book shows, with 600,000 dollars near the mid."""
+    price = Decimal(mid)
+    values: dict[str, Any] = {
+        "bid": price - 3,
+        "ask": price + 3,
+        "depth_usd": Decimal(600_000),
+        "received_ms": NOW_MS,
+    }
+    return Quote(**values | changes)
+
+
 def an_instrument(**changes: Any) -> Instrument:
     values: dict[str, Any] = {
         "symbol": BTC,
@@ -74,7 +95,27 @@ def a_policy(**changes: Any) -> Policy:
     values: dict[str, Any] = {
         "symbols": frozenset({BTC}),
         "confidence_threshold": Decimal("0.6"),
+        "order_usd_max": Decimal(10**9),
         "symbol_cap_usd": Decimal(5000),
+        "gross_cap_usd": Decimal(15_000),
+        "net_cap_usd": Decimal(15_000),
+        "leverage_max": Decimal(3),
+        "open_orders_max": 100,
+        "order_rate_max": 0,
+        "duplicate_window_ms": 0,
+        "price_collar_bps": Decimal(0),
+        "spread_bps_max": Decimal(100),
+        "depth_usd_min": Decimal(0),
+        "depth_within_bps": Decimal(50),
+        "trading_hours": (),
+        "maintenance": (),
+        "daily_loss_usd_max": None,
+        "daily_loss_max": None,
+        "losing_trades_max": 0,
+        "cool_down_ms": 3_600_000,
+        "require_decision": False,
+        "kelly_fraction": Decimal(0),
+        "target_ann_vol": None,
         "drawdown_max": Decimal("0.15"),
         "price_age_ms_max": 5000,
         "decision_age_ms_max": 60_000,
@@ -99,7 +140,18 @@ def the_facts(**changes: Any) -> OrderFacts:
         "at_ms": NOW_MS,
         "risk_state": RiskState.ACTIVE,
         "drawdown": Decimal(0),
-        "book": a_book(),
+        "permission": UNRESTRICTED,
+        "equity_usd": Decimal(100_000),
+        "day_pnl_usd": Decimal(0),
+        "losing_streak": 0,
+        "last_loss_ms": 0,
+        "quote": a_quote(),
+        "reference_price": Decimal(60_000),
+        "others": NOTHING_ELSE,
+        "volatility": None,
+        "open_orders": 0,
+        "orders_in_minute": 0,
+        "like_order_age_ms": None,
         "instrument": an_instrument(),
         "position_qty": Decimal(0),
         "pending_buy_usd": Decimal(0),

@@ -7,6 +7,7 @@ from builders import BAR_MS, BTC, a_decision
 from fakes import FakeClock
 
 from gateway.calibration import Calibration
+from gateway.core.drift import FeatureReference
 from gateway.core.model import (
     Bar,
     BarLabel,
@@ -14,7 +15,6 @@ from gateway.core.model import (
     Book,
     Decision,
     DecisionId,
-    FeatureReference,
     Instrument,
     Prediction,
     Signal,

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from gateway.core.documents import Document, DocumentKind
+from gateway.core.drift import FeatureReference
 from gateway.core.facts import CalibrationStanding
 from gateway.core.lifecycle import OPEN_STATES, ORDER_MOVES, RiskStatus
 from gateway.core.model import (
@@ -15,7 +16,6 @@ from gateway.core.model import (
     Decision,
     DecisionId,
     Evidence,
-    FeatureReference,
     Fill,
     Instrument,
     Matured,

@@ -79,10 +79,17 @@ def a_change(**changes: Any) -> RiskChange:
 
 def first_order_text(record: OrderRecord) -> str:
     """The record as version 1 wrote it."""
-    shape = json.loads(order_text(record)) | {"v": 1}
+    shape = json.loads(second_order_text(record)) | {"v": 1}
     del shape["evidence"], shape["venue_order_id"]
     for fill in shape["fills"]:
         del fill["exec_id"]
+    return canonical(shape)
+
+
+def second_order_text(record: OrderRecord) -> str:
+    """The record as version 2 wrote it."""
+    shape = json.loads(order_text(record)) | {"v": 2}
+    del shape["facts"], shape["policy_id"]
     return canonical(shape)
 
 

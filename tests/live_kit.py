@@ -70,6 +70,7 @@ class Live:
     """Of the sessions that send; None to run where the loop is."""
     alarms: list[Alarm] = field(default_factory=list)
     refreshed: list[bool] = field(default_factory=list)
+    sending: Callable[[Approved], None] | None = None
 
     def __post_init__(self) -> None:
         self.exchange = ScriptedBybit(self.time)
@@ -101,6 +102,7 @@ class Live:
             clock_skew_ms_max=SKEW_MS,
             slippage_tolerance_pct=self.tolerance,
             refresh_instruments=lambda: self.refreshed.append(True),
+            sending=self.sending,
         )
 
     def run(self, main: Coroutine[Any, Any, T]) -> T:

@@ -17,6 +17,7 @@ from venue_kit import a_snapshot
 from gateway.account import Account
 from gateway.account_watch import AccountWatch
 from gateway.adapters.facts import LocalFacts
+from gateway.core.facts import UNRESTRICTED
 from gateway.core.ledger import Ledger
 from gateway.decision_path import DecisionPath
 from gateway.equity import LiveEquity, PaperEquity
@@ -42,6 +43,7 @@ class World:
         self.calibration = FakeCalibration()
         self.tracer = FakeTracer()
         self.policy = a_policy(**policy)
+        self.permission = UNRESTRICTED
         self.restart()
 
     def restart(self):
@@ -64,6 +66,8 @@ class World:
             calibration=self.calibration,
             journal=self.journal,
             clock=self.clock,
+            policy=self.policy,
+            permission=lambda: self.permission,
         )
         self.path = OrderPath(
             account=self.account,

@@ -12,6 +12,7 @@ import pathlib
 import sys
 
 from gateway.adapters.venue_bybit.codes import NOT_DONE, CodeKind, codes_of
+from gateway.core.controls import CONTROLS
 from gateway.core.lifecycle import ORDER_MOVES
 from gateway.core.reasons import CODES, Reason
 from gateway.settings_table import TABLE as GATEWAY
@@ -19,6 +20,8 @@ from inference.core.card import Card
 from inference.settings import SETTINGS as MODEL_SERVICE
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
+BEGIN = "<!-- made by `make docs` from gateway/core/controls.py -->"
+END = "<!-- until here -->"
 PROTO = ROOT / "proto/trading/v1/errors.proto"
 
 
@@ -40,6 +43,7 @@ def pages() -> dict[str, str]:
         "settings.md": _settings(),
         "states.md": _states(),
         "retcodes.md": _retcodes(),
+        "risk.md": _risk(),
         "card.schema.json": _card(),
     }
 
@@ -117,6 +121,20 @@ def _retcodes() -> str:
         "| kind | a new order is | codes | meaning |\n|---|---|---|---|",
         rows,
     )
+
+
+def _risk() -> str:
+    """The page as it is written by hand, with the table of checks between its marks made anew."""
+    text = (ROOT / "docs/risk.md").read_text(encoding="utf8")
+    before, _, rest = text.partition(BEGIN)
+    after = rest.partition(END)[2]
+    rows = [
+        f"| {number} | {control.rule} | {control.reason} | {CODES[control.reason].http} | {control.reduce_only} | "
+        f"{control.control_class} |"
+        for number, control in enumerate(CONTROLS, 1)
+    ]
+    head = "| | check | fails with | HTTP | reduce-only | class of control |\n|---|---|---|---|---|---|"
+    return "\n".join([before + BEGIN, head, *rows, END + after])
 
 
 def _meanings_of_kinds() -> dict[CodeKind, str]:

@@ -214,6 +214,7 @@ class Stack:
             given = {name: value for name, value in given.items() if not name.startswith("BYBIT_")}
             given |= {"TRADING_MODE": "live", "BYBIT_ENV": "simulator", "MARKET_DATA": "simulated", **SIMULATED_KEY}
             given["JOURNAL_PATH"] = str(self._live_journal)
+            given.setdefault("REQUIRE_DECISION", "off")  # drills state their own confidence
             given["BYBIT_REST_URL"] = f"http://127.0.0.1:{self.ports.simulator}"
             given["BYBIT_PRIVATE_WS_URL"] = f"ws://127.0.0.1:{self.ports.simulator}/v5/private"
         given.setdefault("MARKET_DATA", "simulated")

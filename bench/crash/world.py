@@ -140,6 +140,10 @@ class Gateways:
             "JOURNAL_PATH": str(self.journal),
             "SYMBOLS": "BTCUSDT",
             "RATE_LIMIT_MAX": "1000000",
+            "ORDER_RATE_MAX": "0",
+            "OPEN_ORDERS_MAX": "100000",
+            "DUPLICATE_WINDOW_MS": "0",  # its orders are alike on purpose
+            "REQUIRE_DECISION": "off",  # there is no model
             "RECV_WINDOW_MS": str(RECV_WINDOW_MS),
             "VENUE_LAG_MS_MAX": str(LAG_MS_MAX),
             "CLOCK_SKEW_MS_MAX": str(SKEW_MS_MAX),

@@ -21,10 +21,11 @@ from bench.live.relay import KilledError, Relay
 from gateway.adapters.ban import AddressBan
 from gateway.adapters.facts import LocalFacts
 from gateway.adapters.venue_bybit.socket import WAIT_SECONDS_MIN
-from gateway.core.facts import CalibrationStanding, Policy
+from gateway.core.facts import UNRESTRICTED, CalibrationStanding
 from gateway.core.model import Book, Instrument, Level, OrderKey, OrderRecord, Symbol, WatchState
 from gateway.guard import RiskGuard
 from gateway.order_path import OrderPath
+from gateway.policy import policy_of
 from gateway.ports import Step, Venue
 from gateway.reconcile import Reconciler
 from gateway.settings import Settings, load
@@ -185,6 +186,9 @@ def live_settings(symbols: tuple[str, ...], **changes: str) -> Settings:
         "BYBIT_API_KEY": KEY,
         "BYBIT_API_SECRET": SECRET,
         "SYMBOLS": ",".join(symbols),
+        "ORDER_RATE_MAX": "0",
+        "DUPLICATE_WINDOW_MS": "0",  # orders are drawn, and may be alike
+        "REQUIRE_DECISION": "off",  # there is no model
     }
     return load({**environment, **changes})
 
@@ -235,6 +239,7 @@ class Life:
     def _build(self, settings: Settings, clock: GatewayClock) -> None:
         """What wiring.py builds around a side."""
         account, journal, venue, market = self.account, self.journal, self.venue, self._market
+        policy = policy_of(settings)
         self.guard = RiskGuard(
             account=account,
             journal=journal,
@@ -250,10 +255,12 @@ class Life:
             calibration=SteadyCalibration(),
             journal=journal,
             clock=clock,
+            policy=policy,
+            permission=lambda: UNRESTRICTED,
         )
         self.path = OrderPath(
             account=account,
-            policy=_policy(settings),
+            policy=policy,
             facts=facts,
             journal=journal,
             venue=venue,
@@ -339,19 +346,6 @@ def owned_task(loop: asyncio.AbstractEventLoop, coro: Coroutine[Any, Any, Any], 
         if owner.dead:
             task.cancel()
     return task
-
-
-def _policy(settings: Settings) -> Policy:
-    return Policy(
-        symbols=frozenset(settings.symbols),
-        confidence_threshold=settings.confidence_threshold,
-        symbol_cap_usd=settings.per_symbol_usd_cap,
-        drawdown_max=settings.max_drawdown_pct,
-        price_age_ms_max=settings.price_age_ms_max,
-        decision_age_ms_max=settings.decision_age_seconds_max * 1000,
-        dissimilarity_max=float(settings.dissimilarity_max),
-        real_market=settings.market_data == "bybit",
-    )
 
 
 def _nothing() -> None:

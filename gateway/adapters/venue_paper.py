@@ -23,6 +23,7 @@ from gateway.core.model import (
     Book,
     Evidence,
     Fill,
+    Instrument,
     Level,
     OrderLinkId,
     OrderRecord,
@@ -88,8 +89,12 @@ class PaperVenue:
         return self._outcomes.get(record.order_link_id)
 
     def _execute(self, approved: Approved) -> Outcome:
+        symbol = approved.order.symbol
+        return self.fill(approved, self._market.book(symbol), self._market.instrument(symbol))
+
+    def fill(self, approved: Approved, book: Book | None, instrument: Instrument | None) -> Outcome:
+        """What becomes of an order in this market; without prices or filters nothing is filled."""
         symbol, side = approved.order.symbol, approved.order.side
-        book, instrument = self._market.book(symbol), self._market.instrument(symbol)
         if book is None or instrument is None:
             return outcome_of(ZERO, ())
         levels = list(self._remaining(symbol, side, book, approved.qty_usd * LOOK_AHEAD))

@@ -10,7 +10,7 @@ and scored decisions without an outcome) are folds of the records.
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from gateway.core.chain import GENESIS_DIGEST, record_digest
@@ -21,6 +21,7 @@ from gateway.core.lifecycle import OPEN_STATES, ORDER_MOVES
 from gateway.core.model import (
     ZERO,
     Decision,
+    DecisionId,
     Matured,
     OrderRecord,
     OrderState,
@@ -218,7 +219,7 @@ class _Fold:
         """Read the body into the fold; what in it is wrong. Raises RecordFormatError."""
         match record.kind:
             case "order":
-                return self._take_order(record, order_from(record.body))
+                return self._take_order(record, order_from(record.body, _no_decision))
             case "decision":
                 return self._take_decision(record, decision_from(record.body))
             case "outcome":
@@ -270,7 +271,7 @@ class _Fold:
             filled=bool(order.fills),
         )
         if order.state in OPEN_STATES:
-            self._open[key] = order
+            self._open[key] = replace(order, facts=None)
         else:
             self._open.pop(key, None)
         return problem
@@ -280,6 +281,8 @@ class _Fold:
             return "its key or time is not that of its body"
         if earlier is None:
             return None if order.state in FIRST_STATES else f"an order cannot begin as {order.state.value}"
+        if order.facts is not None or order.policy_id:
+            return "it tells what the order was judged by, which its first record alone may"
         if order.evidence is None and order.state not in OPEN_STATES and order_version(record.body) > 1:
             return f"nothing is told of how it is known that the order ended as {order.state.value}"
         was = self._open.get(record.subject)
@@ -287,6 +290,10 @@ class _Fold:
             return f"an order cannot move from {earlier.state} to {order.state.value}"
         same = (was.order, was.order_link_id, was.created_ms) == (order.order, order.order_link_id, order.created_ms)
         return None if same else "it changes what was ordered"
+
+
+def _no_decision(_: DecisionId) -> None:
+    """Facts are read for their form; whether their decision is there is for a replay to say."""
 
 
 def _document_problem(record: StoredRecord) -> str | None:

@@ -27,8 +27,6 @@ from itertools import pairwise
 from statistics import NormalDist
 from typing import Final
 
-from gateway.core.model import FeatureReference
-
 BINS: Final = 10
 TENTHS: Final = tuple(place / BINS for place in range(1, BINS))
 """The share of training rows below each decile."""
@@ -37,6 +35,17 @@ PSI_TOLERATED: Final = 0.1
 KS_TOLERATED: Final = 0.05
 FALSE_FLAGS: Final = 0.001
 """The chance that any feature is flagged at one look when none has moved."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeatureReference:
+    """How one feature was distributed in training."""
+
+    name: str
+    deciles: tuple[float, ...]
+    """The nine inner deciles, rising."""
+    autocorrelation_bars: float
+    """So many bars lie between two rows that say something new."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -35,6 +35,11 @@ _ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=
 
 def canonical(value: Mapping[str, object]) -> str:
     """A record's only JSON text: sorted keys, no spaces, ASCII. Raises RecordFormatError: a number is not finite."""
+    return canonical_text(value)
+
+
+def canonical_text(value: object) -> str:
+    """As `canonical`, of a part of a record."""
     try:
         return _ENCODER.encode(value)
     except ValueError as error:
@@ -70,6 +75,10 @@ class Fields:
     def optional(self, key: str, read: Callable[[str], _Value]) -> _Value | None:
         """None for null, else what `read` reads."""
         return None if self._values[key] is None else read(key)
+
+    def value(self, key: str) -> object:
+        """Whatever it is, for another reader."""
+        return self._values[key]
 
     def text(self, key: str) -> str:
         """A string."""

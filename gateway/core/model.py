@@ -8,9 +8,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
-from typing import NewType
+from typing import TYPE_CHECKING, NewType
 
 from gateway.core.reasons import CODES, Reason
+
+if TYPE_CHECKING:  # facts are made of the words of this file
+    from gateway.core.facts import OrderFacts
 
 Symbol = NewType("Symbol", str)
 OrderKey = NewType("OrderKey", str)
@@ -123,7 +126,7 @@ class Adjustment:
     """One step that made an order smaller."""
 
     step: str
-    """confidence, symbol_cap or position."""
+    """confidence, kelly, volatility, symbol_cap, stage_cap, gross_cap, net_cap, leverage or position."""
     from_usd: Decimal
     to_usd: Decimal
     limit: Decimal
@@ -247,17 +250,6 @@ class Prediction:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FeatureReference:
-    """How one feature was distributed in training."""
-
-    name: str
-    deciles: tuple[float, ...]
-    """The nine inner deciles, rising."""
-    autocorrelation_bars: float
-    """So many bars lie between two rows that say something new."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
     """A recorded judgement. Its probabilities are the model's floats, rounded to 6 places."""
 
@@ -374,6 +366,10 @@ class OrderRecord:
     """How its end is known; None while it is open, and for a refusal."""
     venue_order_id: str = ""
     """The venue's id of the order; empty on paper and while it is not known."""
+    facts: "OrderFacts | None" = None
+    """What it was judged by; told in an order's first record alone."""
+    policy_id: str = ""
+    """The limits that it was judged by, see fact_records.py; told in an order's first record alone."""
 
     @property
     def filled_usd(self) -> Decimal:

@@ -5,7 +5,8 @@ from decimal import Decimal
 
 from gateway.core.facts import OrderFacts, Policy
 from gateway.core.model import Failure, Order, OrderKey, OrderLinkId, OrderRecord, OrderState
-from gateway.core.risk import Approved, approve, ruling_confidence
+from gateway.core.risk import Approved, approve
+from gateway.core.risk_checks import ruling_confidence
 
 LINK_ID_PREFIX = "tg"
 """How every order of a gateway begins: whoever sees another such id on the account sees another gateway."""
@@ -25,8 +26,8 @@ def order_link_id(account: str, key: OrderKey) -> OrderLinkId:
     return OrderLinkId(LINK_ID_PREFIX + digest[: LINK_ID_LENGTH - len(LINK_ID_PREFIX)])
 
 
-def intent_record(approved: Approved) -> OrderRecord:
-    """What the journal keeps before the venue can know of the order."""
+def intent_record(approved: Approved, facts: OrderFacts, policy_id: str) -> OrderRecord:
+    """What the journal keeps before the venue can know of the order, with what it was judged by."""
     return OrderRecord(
         order=approved.order,
         order_link_id=approved.order_link_id,
@@ -39,11 +40,13 @@ def intent_record(approved: Approved) -> OrderRecord:
         mid_price=approved.mid_price,
         created_ms=approved.at_ms,
         updated_ms=approved.at_ms,
+        facts=facts,
+        policy_id=policy_id,
     )
 
 
-def refusal_record(order: Order, account: str, failure: Failure, facts: OrderFacts) -> OrderRecord:
-    """What the journal keeps of a refused order, so that a retry gets the same refusal."""
+def refusal_record(order: Order, account: str, failure: Failure, facts: OrderFacts, policy_id: str) -> OrderRecord:
+    """What the journal keeps of a refused order, so that a retry gets the same refusal, with what it was judged by."""
     return OrderRecord(
         order=order,
         order_link_id=order_link_id(account, order.key),
@@ -53,7 +56,14 @@ def refusal_record(order: Order, account: str, failure: Failure, facts: OrderFac
         adjustments=(),
         fills=(),
         failure=failure,
-        mid_price=facts.book.mid if facts.book else None,
+        mid_price=_told(facts.quote.mid) if facts.quote else None,
         created_ms=facts.at_ms,
         updated_ms=facts.at_ms,
+        facts=facts,
+        policy_id=policy_id,
     )
+
+
+def _told(price: Decimal) -> Decimal | None:
+    """A price that a record can hold: what is not finite refuses the order, and stands among its facts alone."""
+    return price if price.is_finite() else None

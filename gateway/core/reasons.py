@@ -49,6 +49,21 @@ class Reason(StrEnum):
     JOURNAL_UNAVAILABLE = "JOURNAL_UNAVAILABLE"
     GATEWAY_UNAVAILABLE = "GATEWAY_UNAVAILABLE"
     INTERNAL_ERROR = "INTERNAL_ERROR"
+    NOT_PROMOTED = "NOT_PROMOTED"
+    OUTSIDE_HOURS = "OUTSIDE_HOURS"
+    ORDER_RATE = "ORDER_RATE"
+    OPEN_ORDERS = "OPEN_ORDERS"
+    DECISION_REQUIRED = "DECISION_REQUIRED"
+    ORDER_TOO_LARGE = "ORDER_TOO_LARGE"
+    DUPLICATE_ORDER = "DUPLICATE_ORDER"
+    DAILY_LOSS = "DAILY_LOSS"
+    COOL_DOWN = "COOL_DOWN"
+    SPREAD_TOO_WIDE = "SPREAD_TOO_WIDE"
+    PRICE_COLLAR = "PRICE_COLLAR"
+    GROSS_CAP = "GROSS_CAP"
+    NET_CAP = "NET_CAP"
+    LEVERAGE = "LEVERAGE"
+    DEPTH_TOO_THIN = "DEPTH_TOO_THIN"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +94,10 @@ def _refused(http: int) -> ReasonCodes:
 
 def _unavailable(retry_after_seconds: int = 1) -> ReasonCodes:
     return ReasonCodes(grpc="UNAVAILABLE", http=503, stored=False, retry_after_seconds=retry_after_seconds)
+
+
+def _too_many() -> ReasonCodes:
+    return ReasonCodes(grpc="RESOURCE_EXHAUSTED", http=429, stored=False, retry_after_seconds=1)
 
 
 CODES: dict[Reason, ReasonCodes] = {
@@ -116,4 +135,19 @@ CODES: dict[Reason, ReasonCodes] = {
     Reason.JOURNAL_UNAVAILABLE: _unavailable(),
     Reason.GATEWAY_UNAVAILABLE: _unavailable(),
     Reason.INTERNAL_ERROR: ReasonCodes(grpc="INTERNAL", http=500, stored=False),
+    Reason.NOT_PROMOTED: _refused(412),
+    Reason.OUTSIDE_HOURS: _refused(423),
+    Reason.ORDER_RATE: _too_many(),
+    Reason.OPEN_ORDERS: _too_many(),
+    Reason.DECISION_REQUIRED: _refused(412),
+    Reason.ORDER_TOO_LARGE: _refused(422),
+    Reason.DUPLICATE_ORDER: _refused(422),
+    Reason.DAILY_LOSS: _refused(423),
+    Reason.COOL_DOWN: _refused(423),
+    Reason.SPREAD_TOO_WIDE: _unavailable(),
+    Reason.PRICE_COLLAR: _unavailable(),
+    Reason.GROSS_CAP: _refused(422),
+    Reason.NET_CAP: _refused(422),
+    Reason.LEVERAGE: _refused(422),
+    Reason.DEPTH_TOO_THIN: _unavailable(),
 }

@@ -12,6 +12,8 @@ outcome_records.py.
 
 from decimal import Decimal
 
+from gateway.core.fact_records import DecisionOf, facts_from, facts_object
+from gateway.core.facts import OrderFacts
 from gateway.core.json_fields import (
     Fields,
     RecordFormatError,
@@ -42,8 +44,8 @@ from gateway.core.model import (
 )
 from gateway.core.reasons import Reason
 
-ORDER_VERSION = 2
-"""Version 1 had no evidence and venue_order_id, and no exec_id of a fill."""
+ORDER_VERSION = 3
+"""Version 1 had no evidence and venue_order_id, and no exec_id of a fill; version 2 had no facts and policy_id."""
 RISK_VERSION = 2
 """Version 1 had no reducing."""
 DECISION_VERSION = 2
@@ -77,6 +79,8 @@ def order_text(record: OrderRecord) -> str:
             "updated_ms": record.updated_ms,
             "evidence": None if record.evidence is None else record.evidence.value,
             "venue_order_id": record.venue_order_id,
+            "facts": None if record.facts is None else facts_object(record.facts),
+            "policy_id": record.policy_id,
         }
     )
 
@@ -129,12 +133,15 @@ def risk_text(change: RiskChange) -> str:
     )
 
 
-def order_from(text: str) -> OrderRecord:
-    """The record that `order_text` wrote, in this version or the first. Raises RecordFormatError."""
+def order_from(text: str, decision_of: DecisionOf | None = None) -> OrderRecord:
+    """The record that `order_text` wrote, in this version or an earlier one. Raises RecordFormatError.
+
+    Facts are read where `decision_of` is given, and are of this gateway's form; else they are left out.
+    """
     value = parsed(text, "order record")
-    first = record_version(value) == 1
-    keys, version = (_ORDER_RECORD_1_KEYS, 1) if first else (_ORDER_RECORD_KEYS, ORDER_VERSION)
-    fields = record_fields(value, "order record", keys, version)
+    version = _order_version(value)
+    fields = record_fields(value, "order record", _ORDER_RECORD_KEYS_OF[version], version)
+    first, told = version == 1, version > 2  # noqa: PLR2004 - what the versions had, see ORDER_VERSION
     fill_keys = _FILL_1_KEYS if first else _FILL_KEYS
     return OrderRecord(
         order=_order(fields.nested("order", _ORDER_KEYS)),
@@ -150,12 +157,23 @@ def order_from(text: str) -> OrderRecord:
         updated_ms=fields.integer("updated_ms"),
         evidence=None if first or fields.is_null("evidence") else fields.member("evidence", Evidence),
         venue_order_id="" if first else fields.text("venue_order_id"),
+        facts=_facts(fields, decision_of) if told else None,
+        policy_id=fields.text("policy_id") if told else "",
     )
 
 
 def order_version(text: str) -> int:
     """The version of a text that `order_from` reads."""
-    return 1 if record_version(parsed(text, "order record")) == 1 else ORDER_VERSION
+    return _order_version(parsed(text, "order record"))
+
+
+def _order_version(value: object) -> int:
+    found = record_version(value)
+    return next((version for version in _ORDER_RECORD_KEYS_OF if version == found), ORDER_VERSION)
+
+
+def _facts(fields: Fields, decision_of: DecisionOf | None) -> OrderFacts | None:
+    return None if fields.is_null("facts") else facts_from(fields.value("facts"), decision_of)
 
 
 def decision_from(text: str) -> Decision:
@@ -214,7 +232,11 @@ _FILL_KEYS = keys_of(Fill)
 _FILL_1_KEYS = _FILL_KEYS - {"exec_id"}
 _FAILURE_KEYS = keys_of(Failure)
 _ORDER_RECORD_KEYS = keys_of(OrderRecord) | {"v"}
-_ORDER_RECORD_1_KEYS = _ORDER_RECORD_KEYS - {"evidence", "venue_order_id"}
+_ORDER_RECORD_KEYS_OF = {
+    1: _ORDER_RECORD_KEYS - {"evidence", "venue_order_id", "facts", "policy_id"},
+    2: _ORDER_RECORD_KEYS - {"facts", "policy_id"},
+    ORDER_VERSION: _ORDER_RECORD_KEYS,
+}
 _DECISION_KEYS = keys_of(Decision) | {"v"}
 _DECISION_1_KEYS = _DECISION_KEYS - {
     "model_confidence",

@@ -19,7 +19,7 @@ FILLED_STATES = frozenset({OrderState.FILLED, OrderState.PARTIALLY_FILLED})
 
 
 def with_outcome(intent: OrderRecord, outcome: Outcome, at_ms: int) -> OrderRecord:
-    """The record of an order after the venue has spoken."""
+    """The record of an order after the venue has spoken; what it was judged by stands in its first record alone."""
     failure = None
     if outcome.state is OrderState.REJECTED:
         failure = Failure(
@@ -37,6 +37,8 @@ def with_outcome(intent: OrderRecord, outcome: Outcome, at_ms: int) -> OrderReco
         updated_ms=at_ms,
         evidence=outcome.evidence if ended else None,
         venue_order_id=outcome.venue_order_id or intent.venue_order_id,
+        facts=None,
+        policy_id="",
     )
 
 

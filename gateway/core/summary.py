@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gateway.core.drift import FeatureDrift, Row, feature_drift
+from gateway.core.drift import FeatureDrift, FeatureReference, Row, feature_drift
 from gateway.core.figures import (
     Bin,
     Bucket,
@@ -14,7 +14,7 @@ from gateway.core.figures import (
     reliability,
     shadow_figures,
 )
-from gateway.core.model import FeatureReference, Matured
+from gateway.core.model import Matured
 from gateway.core.recalibrate import recalibration_slope
 
 

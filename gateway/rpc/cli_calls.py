@@ -1,6 +1,6 @@
 """One call of `tollgate` to a running part over gRPC, its answer in two forms, and its failures in one sentence."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import ClassVar, Final, Self, TypeVar, cast
@@ -61,6 +61,13 @@ class Connection:
         """The answer to the request. Raises CallFailedError."""
         try:
             return method(request, timeout=deadline_seconds)
+        except grpc.RpcError as error:
+            raise self._failure(cast("grpc.Call", error)) from error  # what a stub raises is both
+
+    def stream(self, method: Callable[..., Iterator[ResponseT]], request: Message) -> Iterator[ResponseT]:
+        """The answers to the request, as they come, without an end of their own. Raises CallFailedError."""
+        try:
+            yield from method(request)
         except grpc.RpcError as error:
             raise self._failure(cast("grpc.Call", error)) from error  # what a stub raises is both
 

@@ -82,7 +82,7 @@ class SystemServicer(pb_grpc.SystemServiceServicer):
                 rate_limit_max=settings.rate_limit_max,
                 per_symbol_usd_cap=float(settings.per_symbol_usd_cap),
                 max_drawdown_pct=float(settings.max_drawdown_pct),
-                target_ann_vol=settings.target_ann_vol,
+                target_ann_vol=None if settings.target_ann_vol is None else float(settings.target_ann_vol),
                 trading_mode=settings.trading_mode,
             ),
             rate_limit=pb.RateLimitUsage(used=usage.used, max=usage.max, reset_seconds=usage.reset_seconds),

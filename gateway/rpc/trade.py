@@ -83,7 +83,7 @@ class TradeServicer(pb_grpc.TradeServiceServicer):
         order = order_of(request, key)
         if isinstance(order, Failure):
             return order
-        answer = await self._path.execute(order)
+        answer = await self._path.execute(order, call.client)
         if isinstance(answer, Failure):
             return answer
         _log_execution(answer, call, dry_run=self._dry_run)

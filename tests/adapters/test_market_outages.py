@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from decimal import Decimal
 from http import HTTPStatus
 from itertools import pairwise
 
@@ -13,8 +14,9 @@ from bybit_kit import BTC, a_market, until
 
 from gateway.adapters.ban import AddressBan
 from gateway.adapters.clock import SystemClock
+from gateway.adapters.facts import Quotes
 from gateway.adapters.market_bybit import BybitMarket
-from gateway.core.model import Failure, OrderLinkId
+from gateway.core.model import Failure, OrderLinkId, Side
 from gateway.core.reasons import Reason
 from gateway.core.risk import approve
 from simulator.api.limits import LimitConfig
@@ -39,9 +41,8 @@ class Eyes:
 
     def refusal(self) -> Reason | None:
         """What risk says to an order at this moment; None when it is let through."""
-        facts = the_facts(
-            at_ms=SystemClock().now_ms(), book=self.market.book(BTC), instrument=self.market.instrument(BTC)
-        )
+        quote = Quotes(self.market, Decimal(50)).quote(BTC, Side.BUY)
+        facts = the_facts(at_ms=SystemClock().now_ms(), quote=quote, instrument=self.market.instrument(BTC))
         verdict = approve(an_order(), OrderLinkId("tg1"), facts, a_policy(price_age_ms_max=PRICE_AGE_MS_MAX))
         return verdict.reason if isinstance(verdict, Failure) else None
 

@@ -13,7 +13,8 @@ from open_inference import grpc_predict_v2_pb2_grpc as oip_grpc
 from trading.v1 import model_pb2, model_pb2_grpc
 
 from gateway.adapters.model_client import OipModel
-from gateway.core.model import BarLabel, FeatureReference, Prediction, Shadow
+from gateway.core.drift import FeatureReference
+from gateway.core.model import BarLabel, Prediction, Shadow
 from gateway.ports import ModelChangedError, ModelUnavailableError, NotOfferedError
 
 NAMES = ("mom_20", "rv_5", "rsi_14")

@@ -7,8 +7,7 @@ from statistics import NormalDist
 
 import pytest
 
-from gateway.core.drift import Row, chi_square_quantile, feature_drift
-from gateway.core.model import FeatureReference
+from gateway.core.drift import FeatureReference, Row, chi_square_quantile, feature_drift
 
 DECILES = tuple(NormalDist().inv_cdf(place / 10) for place in range(1, 10))
 

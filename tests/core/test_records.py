@@ -8,7 +8,7 @@ import pytest
 from builders import a_decision, a_watch_move, an_outcome
 from hypothesis import given
 from hypothesis import strategies as st
-from journal_kit import a_change, a_filled, a_record, a_refusal, first_order_text, first_risk_text
+from journal_kit import a_change, a_filled, a_record, a_refusal, first_order_text, first_risk_text, second_order_text
 
 from gateway.core.chain import GENESIS_DIGEST, record_digest
 from gateway.core.json_fields import RecordFormatError
@@ -198,7 +198,13 @@ def test_a_decision_of_one_version_with_the_keys_of_the_other_is_refused():
 def test_an_order_of_the_first_version_is_read_as_one_of_which_nobody_told_the_evidence():
     filled = a_filled()
     assert order_from(first_order_text(filled)) == replace(filled, evidence=None)
-    assert (order_version(first_order_text(filled)), order_version(order_text(filled))) == (1, 2)
+    assert order_version(first_order_text(filled)) == 1
+
+
+def test_an_order_of_the_second_version_is_read_as_one_of_which_nobody_told_the_facts():
+    filled = a_filled()
+    assert order_from(second_order_text(filled), decision_of=lambda _: None) == filled
+    assert (order_version(second_order_text(filled)), order_version(order_text(filled))) == (2, 3)
 
 
 def test_a_risk_change_of_the_first_version_is_read_as_one_that_reduces_nothing():
@@ -208,7 +214,7 @@ def test_a_risk_change_of_the_first_version_is_read_as_one_that_reduces_nothing(
 @pytest.mark.parametrize(
     ("new", "old", "read"),
     [
-        (order_text(a_filled()), first_order_text(a_filled()), order_from),
+        (second_order_text(a_filled()), first_order_text(a_filled()), order_from),
         (risk_text(a_change()), first_risk_text(a_change()), risk_from),
     ],
 )
@@ -231,6 +237,7 @@ CODECS = [
     (order_text(a_filled()), order_from),
     (order_text(a_refusal()), order_from),
     (first_order_text(a_filled()), order_from),
+    (second_order_text(a_filled()), order_from),
     (first_risk_text(a_change()), risk_from),
     (decision_text(a_decision()), decision_from),
     (decision_text(a_decision(shadow=SHADOW)), decision_from),
@@ -304,8 +311,8 @@ def test_a_number_that_is_not_finite_is_not_written(wrong):
 
 
 def test_a_version_from_the_future_is_refused_by_name():
-    shape = json.loads(order_text(a_record())) | {"v": 3}
-    with pytest.raises(RecordFormatError, match="version 3 is not known"):
+    shape = json.loads(order_text(a_record())) | {"v": 4}
+    with pytest.raises(RecordFormatError, match="version 4 is not known"):
         order_from(json.dumps(shape))
 
 

@@ -15,7 +15,7 @@ from gateway.core.risk import Approved, approve
 def a_record(state):
     approved = approve(an_order(), OrderLinkId("tg1"), the_facts(), a_policy())
     assert isinstance(approved, Approved)
-    return replace(intent_record(approved), state=state)
+    return replace(intent_record(approved, the_facts(), "p1"), state=state)
 
 
 def test_a_filled_paper_order_says_that_it_was_simulated():

@@ -4,7 +4,7 @@ from dataclasses import replace
 from decimal import Decimal
 
 import pytest
-from builders import BTC, NOW_MS, a_book, a_decision, a_policy, a_standing, an_instrument, an_order, the_facts
+from builders import BTC, NOW_MS, a_decision, a_policy, a_quote, a_standing, an_instrument, an_order, the_facts
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -225,7 +225,7 @@ def test_what_the_model_is_held_against_comes_after_the_decisions_age_and_before
 
 @pytest.mark.parametrize(
     "missing",
-    [{"book": None}, {"instrument": None}, {"drawdown": None}, {"book": a_book(received_ms=NOW_MS - 5001)}],
+    [{"quote": None}, {"instrument": None}, {"drawdown": None}, {"quote": a_quote(received_ms=NOW_MS - 5001)}],
     ids=["no book", "no filters", "no equity", "old price"],
 )
 def test_what_is_not_known_refuses(missing):
@@ -233,7 +233,7 @@ def test_what_is_not_known_refuses(missing):
 
 
 def test_a_price_at_its_age_limit_passes():
-    assert isinstance(verdict(facts=the_facts(book=a_book(received_ms=NOW_MS - 5000))), Approved)
+    assert isinstance(verdict(facts=the_facts(quote=a_quote(received_ms=NOW_MS - 5000))), Approved)
 
 
 @pytest.mark.parametrize(
@@ -290,7 +290,7 @@ def test_what_is_left_must_reach_the_venues_minimum():
 
 
 def test_the_first_reason_in_order_wins():
-    facts = the_facts(risk_state=RiskState.HALTED, book=None)
+    facts = the_facts(risk_state=RiskState.HALTED, quote=None)
     assert refused_for(verdict(an_order(confidence=Decimal("0.1")), facts)) is Reason.HALTED
 
 

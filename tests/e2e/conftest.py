@@ -1,7 +1,7 @@
 """One whole stack for all end-to-end tests: the real Envoy, gateway, model service and simulator on free ports.
 
 TOLLGATE_E2E_URLS="http://127.0.0.1:8000,http://127.0.0.1:9000,http://127.0.0.1:3000" takes one that compose runs
-instead; start that with RATE_LIMIT_MAX=1000000, as this file starts its own.
+instead; start that with the settings of UNLIMITED, as this file starts its own.
 """
 
 import contextlib
@@ -14,7 +14,7 @@ from running import Containers, Tollgate, ended
 
 from tools.stack import Ports, Stack
 
-UNLIMITED = {"RATE_LIMIT_MAX": "1000000"}
+UNLIMITED = {"RATE_LIMIT_MAX": "1000000", "ORDER_RATE_MAX": "0", "OPEN_ORDERS_MAX": "100000"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -6,6 +6,7 @@ import re
 import pytest
 
 from gateway.core import risk
+from gateway.core.controls import CONTROLS
 from gateway.core.reasons import CODES, Reason
 from gateway.settings_table import TABLE
 from inference.settings import SETTINGS
@@ -89,7 +90,7 @@ def test_every_word_in_capitals_is_a_setting_a_reason_or_a_known_name(path):
 
 
 def test_every_tollgate_command_that_is_named_is_there():
-    source = "".join((ROOT / name).read_text(encoding="utf8") for name in ("gateway/cli.py", "gateway/cli_models.py"))
+    source = "".join(path.read_text(encoding="utf8") for path in sorted((ROOT / "gateway").glob("cli*.py")))
     named = {
         found
         for path in PAGES
@@ -105,6 +106,13 @@ def test_every_tollgate_command_that_is_named_is_there():
         "reset",
         "doctor",
         "backup",
+        "replay",
+        "journal",
+        "decisions",
+        "watch",
+        "positions",
+        "config",
+        "completion",
         "models",
     } == named
     assert [name for name in named if f'"{name}",' not in source] == []
@@ -138,7 +146,8 @@ def test_the_checks_stand_in_the_order_that_risk_keeps():
         r"^\| \d+ \| .* \| ([A-Z_]+) \|", (ROOT / "docs/risk.md").read_text(encoding="utf8"), re.MULTILINE
     )
     assert documented == kept
-    assert len(kept) == 17
+    assert len(kept) == 32
+    assert kept == [control.reason for control in CONTROLS]
 
 
 def test_the_reasons_of_the_checks_have_the_documented_status():

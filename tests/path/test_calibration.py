@@ -12,7 +12,8 @@ from fakes import FakeJournal
 from journal_kit import problems, running
 
 from gateway.calibration import FOLD_OUTCOMES_MAX
-from gateway.core.model import BarLabel, DecisionId, FeatureReference, Signal, Verdict, WatchState
+from gateway.core.drift import FeatureReference
+from gateway.core.model import BarLabel, DecisionId, Signal, Verdict, WatchState
 from gateway.outcomes import AGE_MS_MAX, HOLD_MS, ROUND_DECISIONS_MAX
 
 OK, WARNED, RAISED, ABSTAINING = WatchState

@@ -15,6 +15,8 @@ from canary import CANARY_KEY, CANARY_SECRET, assert_secret_hidden
 from google.rpc import error_details_pb2, status_pb2
 from trading.v1 import risk_pb2, risk_pb2_grpc, system_pb2, system_pb2_grpc, trade_pb2, trade_pb2_grpc
 
+from gateway.adapters.journal_sqlite.reading import snapshot
+from gateway.replaying import replay_journal
 from tools.stack import is_free
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -84,6 +86,8 @@ class Gateways:
             "SYMBOLS": "BTCUSDT",
             "RECONCILE_SECONDS": "1",
             "VENUE_LAG_MS_MAX": "500",
+            "DUPLICATE_WINDOW_MS": "0",  # orders are alike on purpose
+            "REQUIRE_DECISION": "off",  # there is no model
         }
 
     @contextlib.contextmanager
@@ -96,6 +100,11 @@ class Gateways:
             health = system_pb2_grpc.SystemServiceStub(channel).GetHealth
             wait_until(lambda: fit(health(system_pb2.GetHealthRequest(), wait_for_ready=True, timeout=SECONDS_MAX)))
             yield channel
+
+    def kept(self, kind):
+        """The subjects of a kind of record in the journal."""
+        with snapshot(self.journal) as at_once:
+            return [record.subject for record in at_once.records(kind)]
 
     def refused(self, **environment):
         """What a gateway that does not start tells; its exit code is 2."""
@@ -146,6 +155,7 @@ def test_an_order_is_filled_by_the_exchange_and_outlives_a_restart_with_its_evid
         assert answer.order.evidence in {"stream", "realtime", "history"}
         assert answer.order.venue_order_id
         assert all(fill.exec_id for fill in answer.order.fills)
+        wait_until(lambda: gateways.kept("twin") == ["one"])
     with gateways.running() as channel:
         again = bought(channel, "one")
         assert again.replayed
@@ -159,6 +169,9 @@ def test_an_order_is_filled_by_the_exchange_and_outlives_a_restart_with_its_evid
     assert "private_stream_connected" in told
     assert SECRET not in told
     assert SECRET.encode() not in gateways.journal.read_bytes()
+    again = replay_journal(gateways.journal, from_seq=1, limit=None, progress=print)
+    assert (again.found.identical, again.found.orders) == (2, 2)
+    assert len(gateways.kept("policy")) == 1  # a restart with the same limits keeps none
 
 
 def test_paper_and_another_account_take_no_journal_of_live(gateways):

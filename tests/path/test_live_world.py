@@ -10,7 +10,9 @@ from bench.live.life import UID
 from bench.live.operator import Operator
 from bench.live.world import World
 from bench.soak import Soak
+from gateway.core.documents import DocumentKind
 from gateway.core.model import Evidence, OrderKey, OrderState, RiskState, Side
+from gateway.core.twin_records import twin_from
 from simulator.faults import FaultRule, Kind
 from simulator.outages import Part
 from simulator.trading.contract import Lags
@@ -68,6 +70,25 @@ def test_an_order_is_filled_on_the_word_of_the_stream(story):
     story.submit()
     assert story.states() == [OrderState.PENDING, OrderState.FILLED]
     assert story.record().evidence is Evidence.STREAM
+    story.end()
+
+
+def test_a_filled_order_has_a_paper_twin_of_the_moment_at_which_it_was_sent(story):
+    story.submit()
+    story.world.pass_ms(1_500)
+    (document,) = story.world.disk.documents
+    assert (document.kind, document.subject) == (DocumentKind.TWIN, "key-1")
+    twin = twin_from(document)
+    assert twin.live.qty == twin.paper.qty == sum(fill.qty for fill in story.record().fills)
+    assert abs(twin.price_worse_bps) < 5
+    story.end()
+
+
+def test_an_order_that_is_not_filled_has_no_twin(story):
+    story.fault(Kind.DROP_BEFORE_ACCEPT)
+    story.submit(wait_ms=20_000)
+    assert story.record().state is OrderState.EXPIRED
+    assert story.world.disk.documents == []
     story.end()
 
 

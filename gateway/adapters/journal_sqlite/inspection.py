@@ -2,17 +2,22 @@
 
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Final
 
 from gateway.adapters.journal_sqlite.schema import JournalUnusableError, open_for_inspection, owner_of
 from gateway.core.audit import AuditReport, Fault, ProjectedOrder, StoredRecord, audit
 
+PROGRESS_EVERY: Final = 10_000
+"""Records between two words of progress: about a second."""
 
-def inspect(path: Path) -> AuditReport | Fault:
+
+def inspect(path: Path, progress: Callable[[int, int], None] | None = None) -> AuditReport | Fault:
     """Audit the journal as it stands at one moment; a Fault when its file is too damaged to be read through.
 
-    Raises JournalUnusableError when there is no such journal.
+    `progress` is told now and then how many of how many records are read. Raises JournalUnusableError when there is no
+    such journal.
     """
     if not path.is_file():
         raise JournalUnusableError(f"There is no journal at {path}. Name it with --journal.")
@@ -22,11 +27,13 @@ def inspect(path: Path) -> AuditReport | Fault:
         return _unreadable(fault)
     try:
         connection.execute("BEGIN")  # one snapshot for all that follows
+        highest_seq = _highest_seq(connection)
+        records = _records(connection)
         return _file_fault(connection) or audit(
-            _records(connection),
+            _counted(records, highest_seq, progress) if progress else records,
             _orders(connection),
             _unmatured(connection),
-            _highest_seq(connection),
+            highest_seq,
             owner_of(connection),
         )
     except sqlite3.DatabaseError as fault:
@@ -100,6 +107,15 @@ def _records(connection: sqlite3.Connection) -> Iterator[StoredRecord]:
         yield StoredRecord(
             seq=seq, kind=kind, subject=subject, at_ms=at_ms, body=body, prev_digest=prev_digest, digest=digest
         )
+
+
+def _counted(
+    records: Iterator[StoredRecord], total: int, progress: Callable[[int, int], None]
+) -> Iterator[StoredRecord]:
+    for done, record in enumerate(records, 1):
+        yield record
+        if done % PROGRESS_EVERY == 0 or done == total > PROGRESS_EVERY:
+            progress(done, total)
 
 
 def _orders(connection: sqlite3.Connection) -> Iterator[ProjectedOrder]:

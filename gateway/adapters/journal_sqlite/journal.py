@@ -39,7 +39,7 @@ from gateway.core.records import decision_text, order_text, risk_text
 from gateway.ports import Entry, Event, JournalUnavailableError, Ticket
 
 QUEUE_ROWS_MAX: Final = 16_384
-"""Rows staged and not yet settled; beyond it staging fails at once. About 10 MB, and a second of work."""
+"""Rows staged and not yet settled; beyond it staging fails at once. About 20 MB, and a second of work."""
 
 ENCODE_ROWS_MAX: Final = 256
 """Decisions encoded before other callers get their turn: about 2 ms."""

@@ -14,7 +14,8 @@ import structlog
 from open_inference import grpc_predict_v2_pb2 as oip
 from trading.v1 import model_pb2
 
-from gateway.core.model import BarLabel, FeatureReference, Prediction, Shadow
+from gateway.core.drift import FeatureReference
+from gateway.core.model import BarLabel, Prediction, Shadow
 
 FLOAT_BYTES = 4
 VERSION_LENGTH_MAX = 100

@@ -17,7 +17,8 @@ from trading.v1 import model_pb2, model_pb2_grpc
 
 from gateway.adapters.model_client import answers
 from gateway.adapters.model_client.answers import Untold, UnusableAnswerError
-from gateway.core.model import BarLabel, BarSeries, FeatureReference, Prediction
+from gateway.core.drift import FeatureReference
+from gateway.core.model import BarLabel, BarSeries, Prediction
 from gateway.ports import ModelChangedError, ModelUnavailableError, NotOfferedError
 
 _CHANNEL_OPTIONS = (

@@ -98,7 +98,9 @@ class BybitVenue:
         clock_skew_ms_max: int,
         slippage_tolerance_pct: Decimal,
         refresh_instruments: Callable[[], None] | None = None,
+        sending: Callable[[Approved], None] | None = None,
     ) -> None:
+        """`sending` is told of each order at the moment at which it is sent, and may neither wait nor fail."""
         least, most = TOLERANCE_PCT
         if not least <= slippage_tolerance_pct <= most or slippage_tolerance_pct % least:
             raise StartError(f"SLIPPAGE_TOLERANCE_PCT must lie between {least} and {most}, in steps of {least}.")
@@ -112,6 +114,7 @@ class BybitVenue:
         self._answer_seconds = answer_ms / 1000
         self._tolerance_pct = slippage_tolerance_pct
         self._refresh_instruments = refresh_instruments
+        self._sending = sending
         self._absence = Absence(
             clock=clock,
             signed_ms=self._signed_ms,
@@ -134,6 +137,8 @@ class BybitVenue:
         sendable = self._sized(approved)
         if isinstance(sendable, str):
             return _unsent(OrderState.REJECTED, sendable)
+        if self._sending:
+            self._sending(approved)
         deadline = asyncio.get_running_loop().time() + self._answer_seconds
         with self._events.follow(approved.order_link_id) as trail:
             outcome = await self._send(sendable, trail, deadline)

@@ -96,6 +96,36 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """PERMISSION_DENIED, 403. A page of another site asked; call from the dashboard's own address, or without Origin."""
     INTERNAL_ERROR: _ErrorReason.ValueType  # 26
     """INTERNAL, 500. Our fault; give the incident id to the operator."""
+    NOT_PROMOTED: _ErrorReason.ValueType  # 40
+    """FAILED_PRECONDITION, 412. The account has not earned opening orders at this stage; only reduce-only orders pass."""
+    OUTSIDE_HOURS: _ErrorReason.ValueType  # 41
+    """FAILED_PRECONDITION, 423. Outside the trading hours, or in a maintenance window; ask anew within the hours."""
+    ORDER_RATE: _ErrorReason.ValueType  # 42
+    """RESOURCE_EXHAUSTED, 429, with RetryInfo and retry-after. Too many orders of this client and symbol were sent in a minute; retry with the same key."""
+    OPEN_ORDERS: _ErrorReason.ValueType  # 43
+    """RESOURCE_EXHAUSTED, 429, with RetryInfo and retry-after. Too many orders are under way; retry with the same key."""
+    DECISION_REQUIRED: _ErrorReason.ValueType  # 44
+    """FAILED_PRECONDITION, 412. The order names no decision; ask for one, and name it in decisionId."""
+    ORDER_TOO_LARGE: _ErrorReason.ValueType  # 45
+    """FAILED_PRECONDITION, 422. The order asks for more than one order may; ask for less."""
+    DUPLICATE_ORDER: _ErrorReason.ValueType  # 46
+    """FAILED_PRECONDITION, 422. An order of the same symbol, side and size was sent a moment ago under another key; if it is meant, send it again later under a new key."""
+    DAILY_LOSS: _ErrorReason.ValueType  # 47
+    """FAILED_PRECONDITION, 423. The day's loss has reached its limit; only reduce-only orders pass until 00:00 UTC."""
+    COOL_DOWN: _ErrorReason.ValueType  # 48
+    """FAILED_PRECONDITION, 423. Too many closing orders in a row have lost; only reduce-only orders pass until the cool-down is over."""
+    SPREAD_TOO_WIDE: _ErrorReason.ValueType  # 49
+    """UNAVAILABLE, 503, with RetryInfo. Bid and ask lie too far apart; nothing was sent. Retry with the same key."""
+    PRICE_COLLAR: _ErrorReason.ValueType  # 50
+    """UNAVAILABLE, 503, with RetryInfo. The price lies too far from the mark price; nothing was sent. Retry with the same key."""
+    GROSS_CAP: _ErrorReason.ValueType  # 51
+    """FAILED_PRECONDITION, 422. All symbols together have no room under the gross cap; reduce one, or raise the cap."""
+    NET_CAP: _ErrorReason.ValueType  # 52
+    """FAILED_PRECONDITION, 422. The account has no room on this side under the net cap; reduce it, or raise the cap."""
+    LEVERAGE: _ErrorReason.ValueType  # 53
+    """FAILED_PRECONDITION, 422. The equity bears no more exposure; reduce a position."""
+    DEPTH_TOO_THIN: _ErrorReason.ValueType  # 54
+    """UNAVAILABLE, 503, with RetryInfo. The book near the price does not hold the order; nothing was sent. Retry with the same key, or ask for less."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call failed. `ErrorInfo.reason` is the name of one of these values.
@@ -172,4 +202,34 @@ FORBIDDEN: ErrorReason.ValueType  # 27
 """PERMISSION_DENIED, 403. A page of another site asked; call from the dashboard's own address, or without Origin."""
 INTERNAL_ERROR: ErrorReason.ValueType  # 26
 """INTERNAL, 500. Our fault; give the incident id to the operator."""
+NOT_PROMOTED: ErrorReason.ValueType  # 40
+"""FAILED_PRECONDITION, 412. The account has not earned opening orders at this stage; only reduce-only orders pass."""
+OUTSIDE_HOURS: ErrorReason.ValueType  # 41
+"""FAILED_PRECONDITION, 423. Outside the trading hours, or in a maintenance window; ask anew within the hours."""
+ORDER_RATE: ErrorReason.ValueType  # 42
+"""RESOURCE_EXHAUSTED, 429, with RetryInfo and retry-after. Too many orders of this client and symbol were sent in a minute; retry with the same key."""
+OPEN_ORDERS: ErrorReason.ValueType  # 43
+"""RESOURCE_EXHAUSTED, 429, with RetryInfo and retry-after. Too many orders are under way; retry with the same key."""
+DECISION_REQUIRED: ErrorReason.ValueType  # 44
+"""FAILED_PRECONDITION, 412. The order names no decision; ask for one, and name it in decisionId."""
+ORDER_TOO_LARGE: ErrorReason.ValueType  # 45
+"""FAILED_PRECONDITION, 422. The order asks for more than one order may; ask for less."""
+DUPLICATE_ORDER: ErrorReason.ValueType  # 46
+"""FAILED_PRECONDITION, 422. An order of the same symbol, side and size was sent a moment ago under another key; if it is meant, send it again later under a new key."""
+DAILY_LOSS: ErrorReason.ValueType  # 47
+"""FAILED_PRECONDITION, 423. The day's loss has reached its limit; only reduce-only orders pass until 00:00 UTC."""
+COOL_DOWN: ErrorReason.ValueType  # 48
+"""FAILED_PRECONDITION, 423. Too many closing orders in a row have lost; only reduce-only orders pass until the cool-down is over."""
+SPREAD_TOO_WIDE: ErrorReason.ValueType  # 49
+"""UNAVAILABLE, 503, with RetryInfo. Bid and ask lie too far apart; nothing was sent. Retry with the same key."""
+PRICE_COLLAR: ErrorReason.ValueType  # 50
+"""UNAVAILABLE, 503, with RetryInfo. The price lies too far from the mark price; nothing was sent. Retry with the same key."""
+GROSS_CAP: ErrorReason.ValueType  # 51
+"""FAILED_PRECONDITION, 422. All symbols together have no room under the gross cap; reduce one, or raise the cap."""
+NET_CAP: ErrorReason.ValueType  # 52
+"""FAILED_PRECONDITION, 422. The account has no room on this side under the net cap; reduce it, or raise the cap."""
+LEVERAGE: ErrorReason.ValueType  # 53
+"""FAILED_PRECONDITION, 422. The equity bears no more exposure; reduce a position."""
+DEPTH_TOO_THIN: ErrorReason.ValueType  # 54
+"""UNAVAILABLE, 503, with RetryInfo. The book near the price does not hold the order; nothing was sent. Retry with the same key, or ask for less."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
