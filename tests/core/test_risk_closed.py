@@ -1,5 +1,7 @@
 """The verdict as a whole: its order of precedence, that it fails closed, and that no limit keeps a position open."""
 
+import json
+import pathlib
 from dataclasses import fields, replace
 from decimal import Decimal
 
@@ -141,6 +143,22 @@ def test_of_all_that_is_wrong_the_first_in_the_documented_order_is_told():
         spoiled.mend(verdict.reason)
     documented = [control.reason for control in CONTROLS if control.reason is not Reason.NO_POSITION]
     assert told == documented
+
+
+def told(failure):
+    return {"message": failure.message, "metadata": dict(failure.metadata), "field": failure.field_name}
+
+
+def test_every_refusal_tells_exactly_this():
+    """risk_told.json is read by people too: what did not happen, then what to do, with the limit and the value."""
+    spoiled, found = Spoiled(), {}
+    while isinstance(verdict := spoiled.verdict(), Failure):
+        found[verdict.reason] = told(verdict)
+        spoiled.mend(verdict.reason)
+    verdict = approve(an_order(reduce_only=True, confidence=None), LINK, the_facts(), a_policy())
+    found[verdict.reason] = told(verdict)
+    assert found == json.loads(pathlib.Path(__file__).with_name("risk_told.json").read_text(encoding="utf8"))
+    assert set(found) == {control.reason for control in CONTROLS}
 
 
 def test_no_position_is_told_before_what_is_too_small():

@@ -11,6 +11,7 @@ from gateway.core.hours import Window, parse_hours
 from gateway.core.model import DecisionId, Failure, OrderLinkId, RiskState, Side
 from gateway.core.reasons import CODES, Reason
 from gateway.core.risk import Approved, approve
+from gateway.core.risk_market import check_losses
 
 LINK = OrderLinkId("tglink")
 UNIT = Decimal("0.00000001")
@@ -362,6 +363,46 @@ def test_only_refusals_that_a_retry_cannot_change_are_stored():
     assert {reason for reason in free | kept if CODES[reason].stored} == kept
 
 
-def test_a_lock_tells_an_unknown_drawdown_as_unknown():
+def test_a_lock_tells_its_figures_and_a_drawdown_that_is_not_known_as_unknown():
     facts = the_facts(risk_state=RiskState.LOCKED)
     assert refused(Reason.RISK_LOCKED, facts=facts).metadata == {"drawdown": "0.000000", "drawdown_max": "0.15"}
+    unknown = check_losses(an_order(), replace(facts, drawdown=None), a_policy(drawdown_max=Decimal("1E-1")))
+    assert isinstance(unknown, Failure)
+    assert unknown.metadata == {"drawdown": "unknown", "drawdown_max": "0.1"}
+
+
+def test_limits_are_told_in_plain_digits():
+    """As operators write them, 1E+3 being one thousand."""
+    thousand = Decimal("1E+3")
+    full = the_facts(pending_buy_usd=thousand)
+    assert (
+        refused(Reason.SYMBOL_CAP, facts=full, policy=a_policy(symbol_cap_usd=thousand)).metadata["cap_usd"] == "1000"
+    )
+    told = refused(
+        Reason.ORDER_TOO_LARGE, an_order(requested_usd=Decimal("2E+3")), policy=a_policy(order_usd_max=thousand)
+    )
+    assert told.metadata == {"requested_usd": "2000", "order_usd_max": "1000"}
+    thin = the_facts(quote=a_quote(depth_usd=Decimal(1)))
+    policy = a_policy(depth_usd_min=Decimal("1E+4"), depth_within_bps=Decimal("5E+1"))
+    assert refused(Reason.DEPTH_TOO_THIN, facts=thin, policy=policy).metadata == {
+        "depth_usd": "1.00000000",
+        "depth_usd_min": "10000",
+        "within_bps": "50",
+    }
+    collar = a_policy(price_collar_bps=Decimal("1E+2"))
+    far = the_facts(quote=a_quote("1E+5", bid=thousand * 99, ask=thousand * 101), reference_price=Decimal("6E+4"))
+    told = refused(Reason.PRICE_COLLAR, facts=far, policy=replace(collar, spread_bps_max=Decimal(10_000)))
+    assert (told.metadata["price_collar_bps"], told.metadata["reference_price"]) == ("100", "60000")
+    wide = a_policy(spread_bps_max=Decimal("1E+1"))
+    assert refused(Reason.SPREAD_TOO_WIDE, facts=far, policy=wide).metadata["spread_bps_max"] == "10"
+    low = refused(Reason.LOW_CONFIDENCE, an_order(confidence=Decimal("1E-1")), policy=a_policy())
+    assert low.metadata["confidence"] == "0.1"
+    flat = refused(Reason.NO_POSITION, closing(), the_facts(position_qty=Decimal("-1E+1")))
+    assert flat.metadata == {"symbol": BTC, "position_qty": "-10"}
+    few = refused(Reason.MIN_NOTIONAL, an_order(requested_usd=Decimal("1E+1"), confidence=Decimal(1)))
+    assert few.metadata["qty_usd"] == "10"
+
+
+def test_a_cheap_symbol_has_a_reference_too():
+    cheap = the_facts(quote=a_quote("0.5", bid=Decimal("0.499"), ask=Decimal("0.501")), reference_price=Decimal("0.5"))
+    passes(facts=cheap, policy=a_policy(price_collar_bps=Decimal(100)))

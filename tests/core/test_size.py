@@ -83,6 +83,7 @@ def test_what_is_held_of_another_symbol_counts_by_its_covariance():
         (ALONE, -100),
         (VolatilityFacts(symbol=1e-300, portfolio_usd=0.0, shared_usd=0.0), 100_000),
         (VolatilityFacts(symbol=0.5, portfolio_usd=0.0, shared_usd=float("nan")), 100_000),
+        (VolatilityFacts(symbol=0.5, portfolio_usd=0.0, shared_usd=-1e200), 100_000),
     ],
 )
 def test_at_the_target_beyond_it_or_in_ruin_there_is_no_room(volatility, equity):
@@ -140,6 +141,16 @@ def test_amounts_are_cut_down_to_a_hundred_millionth_of_a_dollar_and_never_up():
     assert clipped(Decimal(5), Decimal(5)) == 5
     assert clipped(Decimal(5), Decimal("1e25")) == 5
     assert Decimal("0.00000001") == MONEY_STEP
+
+
+def test_amounts_are_written_in_plain_digits():
+    assert str(scaled_by_confidence(Decimal(2000), Decimal("0.50"))) == "1000"
+    assert str(clipped(Decimal(5000), Decimal("1.2E+3"))) == "1200"
+
+
+def test_the_smallest_account_has_room_too():
+    """5 cents at 10 percent over 50 percent."""
+    assert float(room(ALONE, equity=Decimal("0.05"))) == pytest.approx(0.01)
 
 
 def test_a_step_that_changes_nothing_is_not_named():
