@@ -42,6 +42,8 @@ class Side(Protocol):
     account: Account
     venue: Venue
     equity: Equity
+    venue_account: VenueAccount | None
+    """The account as the venue tells it; None where the journal alone has one."""
     reconcile_seconds: float
     """How often open orders are looked at."""
 

@@ -26,10 +26,11 @@ from gateway.decision_path import DecisionPath
 from gateway.equity import Equity, PaperEquity
 from gateway.guard import RiskGuard
 from gateway.health import Health
+from gateway.kill_switch import KillSwitch
 from gateway.live_features import LiveFeatures
 from gateway.order_path import OrderPath
 from gateway.outcomes import Maturing
-from gateway.ports import Clock, MarketData, Step, Venue
+from gateway.ports import Clock, MarketData, Step, Venue, VenueAccount
 from gateway.reconcile import Reconciler
 from gateway.rpc.server import Server
 from gateway.rpc.servicers import servicers
@@ -57,6 +58,7 @@ class PaperSide:
 
     def __init__(self, settings: Settings, market: MarketData, clock: Clock) -> None:
         self.account = Account("paper", Ledger(start_usd=settings.paper_equity_usd))
+        self.venue_account: VenueAccount | None = None
         self.venue: Venue = PaperVenue(market=market, fee_bps=settings.paper_fee_bps)
         self.equity: Equity = PaperEquity(
             account=self.account, market=market, clock=clock, price_age_ms_max=settings.price_age_ms_max
@@ -109,6 +111,15 @@ class Gateway:
             drawdown_max=settings.max_drawdown_pct,
         )
         self._path = self._order_path()
+        self._kill_switch = KillSwitch(
+            account=self._account,
+            path=self._path,
+            guard=self._guard,
+            venue=self._side.venue,
+            market=self._market,
+            clock=self._clock,
+            venue_account=self._side.venue_account,
+        )
         self._reconciler = self._new_reconciler()
         self._beside = self._side.attach(Core(journal=self._journal, guard=self._guard, reconciler=self._reconciler))
         self._maturing = Maturing(
@@ -155,6 +166,7 @@ class Gateway:
             venue=self._side.venue,
             clock=self._clock,
             tracer=CrashTracer(self._settings.crash_at),
+            held_back=self._guard.holds_back,
         )
 
     def _new_reconciler(self) -> Reconciler:
@@ -235,6 +247,7 @@ class Gateway:
             await stop.wait()
             log.info("gateway_draining", seconds=settings.drain_seconds)
             await server.drain(settings.drain_seconds)
+            await self._kill_switch.stop()
             await self._path.drain()
             for watch in watches:
                 watch.cancel()

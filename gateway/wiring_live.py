@@ -106,7 +106,7 @@ class LiveSide:
         self._openings = self._session("openings")
         self._reductions = self._session("reductions")
         self._events = OrderEvents(unfollowed=self._unfollowed)
-        self._bybit = BybitAccount(reads=self._reads, clock=clock)
+        self.venue_account = self._bybit = BybitAccount(reads=self._reads, clock=clock)
         self.venue: Venue = self._venue(market)
         self.equity: Equity = LiveEquity(
             account=self.account, venue=self._bybit, market=market, clock=clock, wallet_age_ms_max=self._kept_ms
@@ -214,8 +214,10 @@ class LiveSide:
             refresh_instruments=market.refresh_instruments,
         )
 
-    def _is_halted(self) -> bool:
-        return self._guard is not None and self._guard.is_halted
+    def _is_halted(self, reduce_only: bool) -> bool:  # noqa: FBT001 - what the budget asks by
+        """Whether no such order may be sent; while a flatten closes, reductions may, as far as the order path sends any."""
+        guard = self._guard
+        return guard is not None and guard.is_halted and not (reduce_only and guard.is_closing)
 
     def _alarmed(self, alarm: Alarm) -> None:
         answer, reason = ANSWERS[alarm.kind]

@@ -171,6 +171,8 @@ class FakeVenue:
     """Whether a block lets reduce-only orders through."""
     submitted: list[Approved] = field(default_factory=list)
     known: dict[OrderLinkId, Outcome] = field(default_factory=dict)
+    cancels: int = 0
+    """How often it was asked to cancel what is open."""
 
     def block(self, *, reduce_only: bool) -> VenueBlock | None:
         return None if reduce_only and self.reductions_pass else self.blocked
@@ -188,6 +190,12 @@ class FakeVenue:
         if self.unreachable:
             raise VenueUnavailableError("unreachable")
         return self.known.get(record.order_link_id)
+
+    async def cancel_open(self) -> int:
+        if self.unreachable:
+            raise VenueUnavailableError("unreachable")
+        self.cancels += 1
+        return 0
 
 
 @dataclass
@@ -347,7 +355,9 @@ class FakeJournal:
 
     def risk_status(self) -> RiskStatus | None:
         if not self.risk:
-            return None
+            return None if self.peak is None else RiskStatus(
+                halted=False, locked=False, reducing=False, peak_equity_usd=self.peak
+            )
         last = self.risk[-1]
         return RiskStatus(
             halted=last.halted,

@@ -73,6 +73,7 @@ class World:
             venue=self.venue,
             clock=self.clock,
             tracer=self.tracer,
+            held_back=self.guard.holds_back,
         )
         self.reconciler = Reconciler(
             account=self.account,

@@ -35,7 +35,7 @@ class LocalFacts:
         symbol, now_ms = order.symbol, self._clock.now_ms()
         return OrderFacts(
             at_ms=now_ms,
-            risk_state=standing.state,
+            risk_state=self._guard.state_for(order),
             drawdown=standing.drawdown,
             book=self._market.book(symbol),
             instrument=self._market.instrument(symbol),

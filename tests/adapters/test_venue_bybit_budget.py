@@ -281,7 +281,7 @@ def test_a_trial_whose_answer_is_lost_is_tried_again_after_the_pause(bench: Benc
 
 def test_while_trading_is_halted_no_order_goes_out_and_questions_do(bench: Bench) -> None:
     halted = [True]
-    budget = Budget(clock=bench.clock, alarm=bench.alarms.append, ban=bench.ban, halted=lambda: halted[0])
+    budget = Budget(clock=bench.clock, alarm=bench.alarms.append, ban=bench.ban, halted=lambda _: halted[0])
     assert [budget.take(CREATE, reducing=reducing) is None for reducing in (False, True)] == [False, False]
     assert budget.take(READ) is None
     halted[0] = False
