@@ -223,7 +223,9 @@ class RiskGuard:
         )
         self._status = replace(self._status, peak_equity_usd=peak)
         self._owe(
-            RiskEvent.TRANSFER, ACTOR, f"the wallet changed by {change_usd:+.2f} USD that no trade explains: not a profit"
+            RiskEvent.TRANSFER,
+            ACTOR,
+            f"the wallet changed by {change_usd:+.2f} USD that no trade explains: not a profit",
         )
         await self._record_owed()
 
@@ -232,9 +234,7 @@ class RiskGuard:
         self._owe(event, actor, reason)
         before, self._status = self._status, moved(self._status, event)
         self.moves += 1
-        log.warning(
-            "risk_change", from_state=before.state, to_state=self._status.state, actor=actor, reason=reason
-        )
+        log.warning("risk_change", from_state=before.state, to_state=self._status.state, actor=actor, reason=reason)
 
     def _owe(self, event: RiskEvent, actor: str, reason: str) -> None:
         self._owed.append(self._move(event, actor, reason))

@@ -9,7 +9,6 @@ A flatten is not taken up again by a restart: the halt stands, and an operator a
 """
 
 import asyncio
-import contextlib
 import uuid
 from dataclasses import dataclass
 from decimal import ROUND_UP, Decimal
@@ -138,9 +137,8 @@ class KillSwitch:
         tasks = [task for task in (self._flattening, self._cancelling) if task is not None]
         for task in tasks:
             task.cancel()
-        for task in tasks:
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+        if tasks:
+            await asyncio.wait(tasks)
 
     def _begin_flatten(self, actor: str) -> asyncio.Task[Flattened]:
         if self._flattening is None or self._flattening.done():

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 from gateway.account import Account
 from gateway.equity import Equity
 from gateway.guard import RiskGuard
-from gateway.ports import Journal, Venue
+from gateway.ports import Journal, Venue, VenueAccount
 from gateway.reconcile import Reconciler
 from gateway.venue_health import VenueHealth
 

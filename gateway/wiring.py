@@ -19,6 +19,7 @@ from gateway.adapters.market_bybit import BybitMarket
 from gateway.adapters.model_client import OipModel
 from gateway.adapters.venue_paper import PaperVenue
 from gateway.calibration import Calibration
+from gateway.confirmations import Confirmations
 from gateway.core.facts import Policy
 from gateway.core.ledger import Ledger
 from gateway.core.model import OrderKey
@@ -140,6 +141,8 @@ class Gateway:
             path=self._path,
             decisions=self._decision_path(),
             guard=self._guard,
+            kill_switch=self._kill_switch,
+            confirmations=Confirmations(self._clock),
             health=self._health,
             calibration=self._calibration,
             journal=self._journal,

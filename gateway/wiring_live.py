@@ -36,7 +36,7 @@ from gateway.core.model import ZERO, Symbol
 from gateway.core.venue import Execution, VenueOrder, VenuePosition
 from gateway.equity import Equity, LiveEquity
 from gateway.guard import ACTOR, RiskGuard
-from gateway.ports import Clock, StartError, Venue, VenueUnavailableError
+from gateway.ports import Clock, StartError, Venue, VenueAccount, VenueUnavailableError
 from gateway.settings import LiveSettings, Settings
 from gateway.side import Beside, Core
 from gateway.venue_health import VenueHealth, VenueLook
@@ -106,7 +106,8 @@ class LiveSide:
         self._openings = self._session("openings")
         self._reductions = self._session("reductions")
         self._events = OrderEvents(unfollowed=self._unfollowed)
-        self.venue_account = self._bybit = BybitAccount(reads=self._reads, clock=clock)
+        self._bybit = BybitAccount(reads=self._reads, clock=clock)
+        self.venue_account: VenueAccount | None = self._bybit
         self.venue: Venue = self._venue(market)
         self.equity: Equity = LiveEquity(
             account=self.account, venue=self._bybit, market=market, clock=clock, wallet_age_ms_max=self._kept_ms
@@ -214,8 +215,8 @@ class LiveSide:
             refresh_instruments=market.refresh_instruments,
         )
 
-    def _is_halted(self, reduce_only: bool) -> bool:  # noqa: FBT001 - what the budget asks by
-        """Whether no such order may be sent; while a flatten closes, reductions may, as far as the order path sends any."""
+    def _is_halted(self, reduce_only: bool) -> bool:
+        """Whether no such order may be sent; while a flatten closes, the reductions that the order path sends may."""
         guard = self._guard
         return guard is not None and guard.is_halted and not (reduce_only and guard.is_closing)
 

@@ -355,8 +355,10 @@ class FakeJournal:
 
     def risk_status(self) -> RiskStatus | None:
         if not self.risk:
-            return None if self.peak is None else RiskStatus(
-                halted=False, locked=False, reducing=False, peak_equity_usd=self.peak
+            return (
+                None
+                if self.peak is None
+                else RiskStatus(halted=False, locked=False, reducing=False, peak_equity_usd=self.peak)
             )
         last = self.risk[-1]
         return RiskStatus(

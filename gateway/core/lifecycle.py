@@ -113,7 +113,7 @@ def moved(status: RiskStatus, event: RiskEvent) -> RiskStatus:
     """The status after an event; its peak is not this table's to move."""
     move = RISK_MOVES[event]
 
-    def stands(latch: Latch, before: bool) -> bool:  # noqa: FBT001 - one of three flags
+    def stands(latch: Latch, before: bool) -> bool:
         return latch in move.sets or (before and latch not in move.lifts)
 
     return replace(

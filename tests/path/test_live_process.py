@@ -214,7 +214,9 @@ def test_a_foreign_trade_on_the_account_stops_openings_and_is_journaled(gateways
         assert "differs from the journal" in refused.value.details()
         foreign_trade("Sell")
         time.sleep(2.5)
-        risk.Resume(risk_pb2.ResumeRequest(actor="ada", reason="closed by hand"))
+        shown = risk.Resume(risk_pb2.ResumeRequest(actor="ada", reason="closed by hand"))
+        again = risk_pb2.ResumeRequest(actor="ada", reason="closed by hand", confirm_token=shown.confirm_token)
+        assert risk.Resume(again).ok
         wait_until(lambda: system_ok(channel))
         assert bought(channel, "three").ok
         flattened(channel, "out-closed-by-hand")
