@@ -44,8 +44,8 @@ def stale(tollgate: Tollgate) -> bool:
 def test_a_crash_locks_a_kill_does_not_unlock_and_two_steps_do(small: Tollgate) -> None:
     assert execute(small).status == 200
     control(small, "freeze", frozen=True)
-    control(small, "price", symbol="BTCUSDT", factor=0.5)
     wait_until(lambda: stale(small))
+    control(small, "price", symbol="BTCUSDT", factor=0.5)
     time.sleep(1.5)  # the guard looks every second
     assert state(small) == "active", "a stale price locked"
     control(small, "freeze", frozen=False)
