@@ -173,7 +173,7 @@ class RiskGuard:
 
     def state_for(self, order: Order) -> RiskState:
         """The state that an order is judged in: a flatten's own reductions pass a halt, as they pass the reducing."""
-        state = self.standing().state
+        state = self._status.state
         return RiskState.REDUCING if state is RiskState.HALTED and self._is_of_flatten(order) else state
 
     def holds_back(self, order: Order) -> bool:

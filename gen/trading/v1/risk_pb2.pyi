@@ -89,7 +89,7 @@ class RiskSummary(_message.Message):
     state: _builtins.str
     """"active" (orders pass), "reducing" (the account at the venue is not what the
     journal says: only reduce-only orders pass), "locked" (drawdown: only
-    reduce-only orders pass) or "halted" (nothing passes).
+    reduce-only orders pass) or "halted" (nothing passes but a flatten's own orders).
     """
     drawdown: _builtins.float
     """How far the equity stands below its peak, as a fraction of the peak, 0 to 1."""
