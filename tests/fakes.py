@@ -1,5 +1,6 @@
 """Stand-ins for the ports: small, in memory, and as strict as what they stand for."""
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -389,3 +390,16 @@ class FakeTracer:
 
     def reached(self, step: Step, key: OrderKey) -> None:
         self.steps.append(step)
+
+
+class SlowRisk:
+    """Holds back a journal's risk records until it is let go."""
+
+    def __init__(self, journal: FakeJournal) -> None:
+        self.go, self.waiting, self._append = asyncio.Event(), asyncio.Event(), journal.append_risk
+        journal.append_risk = self._append_risk  # type: ignore[method-assign]
+
+    async def _append_risk(self, change: RiskChange) -> None:
+        self.waiting.set()
+        await self.go.wait()
+        await self._append(change)

@@ -6,6 +6,7 @@ from decimal import Decimal
 
 import pytest
 from builders import BTC, NOW_MS, a_book, an_order
+from fakes import SlowRisk
 from world import World
 
 from gateway.confirmations import KEPT_MS, TOKENS_MAX, Confirmations
@@ -177,21 +178,9 @@ async def test_a_risk_state_that_cannot_be_read_starts_halted(world):
     assert world.guard.is_halted
 
 
-class SlowJournal:
-    """Holds back the risk records until it is let go."""
-
-    def __init__(self, journal):
-        self.journal, self.go, self.append = journal, asyncio.Event(), journal.append_risk
-        journal.append_risk = self.append_risk
-
-    async def append_risk(self, change):
-        await self.go.wait()
-        await self.append(change)
-
-
 async def test_a_halt_that_comes_while_a_resume_is_recorded_stands_and_the_caller_is_told(world):
     await world.guard.reduce("tollgate", "a position differs")
-    slow = SlowJournal(world.journal)
+    slow = SlowRisk(world.journal)
     resuming = asyncio.create_task(world.guard.resume("ada", "over"))
     await asyncio.sleep(0)
     halting = asyncio.create_task(world.guard.halt("bob", "wait"))
@@ -212,7 +201,7 @@ async def test_a_reset_overtaken_by_a_halt_stays_reset_after_a_restart():
     await world.path.execute(an_order(confidence=Decimal(1), requested_usd=Decimal(5000)))
     world.market.books[BTC] = a_book("30000", received_ms=world.clock.at_ms)
     await world.guard.latch()
-    slow = SlowJournal(world.journal)
+    slow = SlowRisk(world.journal)
     resetting = asyncio.create_task(world.guard.reset("ada", "reviewed"))
     await asyncio.sleep(0)
     halting = asyncio.create_task(world.guard.halt("bob", "wait"))

@@ -1,8 +1,11 @@
 """RiskService over gRPC: two steps back from a halt and a lock, and the flatten."""
 
+import asyncio
+
 import grpc
 import pytest
 from builders import BTC
+from fakes import SlowRisk
 from refusals import refused
 from trading.v1 import risk_pb2 as pb
 from trading.v1 import risk_pb2_grpc, trade_pb2, trade_pb2_grpc
@@ -48,6 +51,24 @@ async def test_a_token_does_not_count_when_a_halt_came_after_it_was_shown(risk):
         "412",
     )
     assert (await risk.GetRisk(pb.GetRiskRequest())).risk.state == "halted"
+
+
+@pytest.mark.parametrize("event", ["resume", "reset"])
+async def test_a_halt_that_comes_while_the_second_step_is_recorded_stands_and_both_are_told(running, risk, event):
+    if event == "resume":
+        await risk.Halt(pb.HaltRequest())
+        token = (await risk.Resume(pb.ResumeRequest())).confirm_token
+    slow = SlowRisk(running.world.journal)
+    call = risk.Resume(pb.ResumeRequest(confirm_token=token)) if event == "resume" else risk.Reset(pb.ResetRequest())
+    lifting = asyncio.ensure_future(call)
+    await slow.waiting.wait()
+    halting = asyncio.ensure_future(risk.Halt(pb.HaltRequest(actor="bob", reason="wait")))
+    while not running.world.guard._owed:  # noqa: ASYNC110, SLF001 - until the halt has come in
+        await asyncio.sleep(0.01)
+    slow.go.set()
+    lifted, halted = await lifting, await halting
+    assert (lifted.ok, lifted.risk.state, halted.ok, halted.risk.state) == (False, "halted", True, "halted")
+    assert "halt by bob: wait" in lifted.message
 
 
 @pytest.mark.parametrize("event", ["resume", "reset"])
