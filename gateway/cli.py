@@ -95,12 +95,12 @@ def _reset(client: CliClient, options: argparse.Namespace) -> Reply:
 
 
 def _agreement(options: argparse.Namespace) -> Agree:
-    """Shows what will happen beside the answer, and asks a person at a terminal; a script says --yes."""
+    """Shows a person at a terminal what will happen, beside the answer, and asks; a script says --yes."""
 
     def agreed(lines: Sequence[str]) -> bool:
-        print("\n".join(lines), file=sys.stderr)
         if options.yes:
             return True
+        print("\n".join(lines), file=sys.stderr)
         if not sys.stdin.isatty():
             print("tollgate: this is no terminal to ask at; say --yes", file=sys.stderr)
             return False

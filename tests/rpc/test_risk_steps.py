@@ -37,6 +37,7 @@ async def test_a_resume_shows_first_and_does_it_with_the_token(running, risk):
     done = await risk.Resume(pb.ResumeRequest(actor="ada", reason="over", confirm_token=shown.confirm_token))
     assert (done.ok, done.risk.state, done.message) == (True, "active", "The halt is lifted.")
     assert not done.HasField("preview")
+    assert not done.HasField("confirm_token")
     assert running.world.journal.risk[-1].reason == "over"
 
 

@@ -243,7 +243,7 @@ class ResetResponse(_message.Message):
     message: _builtins.str
     """One sentence for a person."""
     confirm_token: _builtins.str
-    """What the second step must bring; empty when it was done."""
+    """What the second step must bring; absent when it was done."""
     @_builtins.property
     def risk(self) -> Global___RiskSummary:
         """The risk state after it."""
@@ -259,13 +259,15 @@ class ResetResponse(_message.Message):
         risk: Global___RiskSummary | None = ...,
         message: _builtins.str = ...,
         preview: Global___RiskPreview | None = ...,
-        confirm_token: _builtins.str = ...,
+        confirm_token: _builtins.str | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["preview", b"preview", "risk", b"risk"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_confirm_token", b"_confirm_token", "confirm_token", b"confirm_token", "preview", b"preview", "risk", b"risk"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["confirm_token", b"confirm_token", "message", b"message", "ok", b"ok", "preview", b"preview", "risk", b"risk"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_confirm_token", b"_confirm_token", "confirm_token", b"confirm_token", "message", b"message", "ok", b"ok", "preview", b"preview", "risk", b"risk"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__confirm_token: _TypeAlias = _typing.Literal["confirm_token"]  # noqa: Y015
+    _WhichOneofArgType__confirm_token: _TypeAlias = _typing.Literal["_confirm_token", b"_confirm_token"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__confirm_token) -> _WhichOneofReturnType__confirm_token | None: ...
 
 Global___ResetResponse: _TypeAlias = ResetResponse  # noqa: Y015
 
@@ -471,7 +473,7 @@ class ResumeResponse(_message.Message):
     message: _builtins.str
     """One sentence for a person."""
     confirm_token: _builtins.str
-    """What the second step must bring; empty when it was done."""
+    """What the second step must bring; absent when it was done."""
     @_builtins.property
     def risk(self) -> Global___RiskSummary:
         """The risk state after it; still "locked" when a drawdown lock stands, and
@@ -489,13 +491,15 @@ class ResumeResponse(_message.Message):
         risk: Global___RiskSummary | None = ...,
         message: _builtins.str = ...,
         preview: Global___RiskPreview | None = ...,
-        confirm_token: _builtins.str = ...,
+        confirm_token: _builtins.str | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["preview", b"preview", "risk", b"risk"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_confirm_token", b"_confirm_token", "confirm_token", b"confirm_token", "preview", b"preview", "risk", b"risk"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["confirm_token", b"confirm_token", "message", b"message", "ok", b"ok", "preview", b"preview", "risk", b"risk"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_confirm_token", b"_confirm_token", "confirm_token", b"confirm_token", "message", b"message", "ok", b"ok", "preview", b"preview", "risk", b"risk"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__confirm_token: _TypeAlias = _typing.Literal["confirm_token"]  # noqa: Y015
+    _WhichOneofArgType__confirm_token: _TypeAlias = _typing.Literal["_confirm_token", b"_confirm_token"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__confirm_token) -> _WhichOneofReturnType__confirm_token | None: ...
 
 Global___ResumeResponse: _TypeAlias = ResumeResponse  # noqa: Y015
 
