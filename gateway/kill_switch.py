@@ -12,6 +12,7 @@ import asyncio
 import uuid
 from dataclasses import dataclass
 from decimal import ROUND_UP, Decimal
+from math import ceil
 from typing import Final
 
 import structlog
@@ -204,12 +205,11 @@ class KillSwitch:
         return f"{answer.reason.value}: {answer.message}" if isinstance(answer, Failure) else answer.record.state.value
 
     def _asked_usd(self, symbol: Symbol, qty: Decimal) -> Decimal:
-        """Enough for all that is held, but no more than the venue takes at once."""
+        """Enough for all that is held; where the venue takes less at once, an even part, so that no dust is left."""
         book, instrument = self._market.book(symbol), self._market.instrument(symbol)
         price = book.mid if book else self._account.ledger.positions[symbol].entry_price
-        wanted = qty * _ROOM
-        largest = instrument.max_market_qty * _MARGIN if instrument else wanted
-        return (min(wanted, largest) * price).quantize(_CENT, rounding=ROUND_UP)
+        rounds = ceil(qty / (instrument.max_market_qty * _MARGIN)) if instrument else 1
+        return (price * (qty * _ROOM if rounds == 1 else qty / rounds)).quantize(_CENT, rounding=ROUND_UP)
 
     async def _looked(self) -> _Sight:
         """The account as the ledger has it, and in live trading as the venue tells it, what is open there cancelled."""

@@ -125,6 +125,7 @@ def transferred(change, *, base="100", peak="100", equity="0"):
         ("-50", {"peak": "120", "equity": "45"}, "70"),
         ("-50", {"equity": "70"}, "70"),
         ("-150", {"equity": None}, "0"),
+        ("-150", {"equity": "-20"}, "0"),
         ("-40", {"equity": None}, "60"),
         ("50", {"equity": "200"}, "200"),
         ("0", {"base": "90", "equity": None}, "100"),

@@ -7,6 +7,7 @@ from decimal import Decimal
 import pytest
 from builders import BTC, NOW_MS, a_book, an_order
 from fakes import SlowRisk
+from venue_kit import a_position, a_snapshot, a_venue_order
 from world import World
 
 from gateway.confirmations import KEPT_MS, TOKENS_MAX, Confirmations
@@ -80,17 +81,18 @@ async def until(holds):
             await asyncio.sleep(0.01)
 
 
-async def test_a_flatten_closes_long_and_short_under_a_halt_that_refuses_everybody_else(world):
-    await world.path.execute(an_order(confidence=Decimal(1)))
+@pytest.mark.parametrize(("held", "against"), [(Side.BUY, Side.SELL), (Side.SELL, Side.BUY)])
+async def test_a_flatten_closes_what_is_held_under_a_halt_that_refuses_everybody_else(world, held, against):
+    await world.path.execute(an_order(side=held, confidence=Decimal(1)))
     await world.guard.halt("ada", "now")
     assert isinstance(await world.path.execute(closing()), Failure)
     result = await world.kill_switch.flatten("ada", "out")
     assert result.flat
     assert [(one.symbol, one.left, one.why) for one in result.positions] == [(BTC, 0, "")]
-    assert result.positions[0].before > 0
+    assert result.positions[0].before * held.sign > 0
     assert world.account.ledger.positions == {}
     closed = world.journal.records[-1].order
-    assert (closed.side, closed.reduce_only, closed.confidence) == (Side.SELL, True, None)
+    assert (closed.side, closed.reduce_only, closed.confidence) == (against, True, None)
     assert closed.key.startswith("flatten-")
     assert world.guard.standing().state is RiskState.HALTED
     refusal = await world.path.execute(closing("later"))
@@ -129,6 +131,35 @@ async def test_a_flatten_that_cannot_close_says_what_is_left_and_why(world):
     assert result.positions[0].left == result.positions[0].before
     assert result.positions[0].why.startswith("MARKET_DATA_STALE")
     assert "NOT known to be flat" in world.journal.risk[-1].reason
+
+
+async def test_a_flatten_asks_for_no_more_at_once_than_the_venue_takes(world):
+    await world.path.execute(an_order(confidence=Decimal(1), requested_usd=Decimal(2400)))
+    largest = Decimal("0.0134")
+    world.market.instruments[BTC] = replace(world.market.instruments[BTC], max_market_qty=largest)
+    assert (await world.kill_switch.flatten("ada", "out")).flat
+    closing_orders = world.venue.submitted[1:]
+    assert [sent.qty_usd for sent in closing_orders] == [600, 600, 600, 600]
+    assert all(sent.qty_usd / 60_000 <= largest for sent in closing_orders)
+
+
+async def test_a_position_that_only_the_venue_has_is_told_and_left():
+    world = World(live=True)
+    world.venue_account.account = a_snapshot(positions=(a_position("0.5", "ETHUSDT"),))
+    result = await world.kill_switch.flatten("ada", "out")
+    assert not result.flat
+    assert [(one.symbol, one.left, one.why) for one in result.positions] == [
+        ("ETHUSDT", Decimal("0.5"), "the ledger does not have it")
+    ]
+    assert world.venue.submitted == []
+
+
+async def test_an_order_that_the_venue_has_open_still_keeps_a_flatten_from_being_flat():
+    world = World(live=True)
+    world.venue_account.account = a_snapshot(open_orders=(a_venue_order(),))
+    result = await world.kill_switch.flatten("ada", "out")
+    assert (result.flat, result.open_orders) == (False, 1)
+    assert world.venue.cancels > 1
 
 
 async def test_two_flattens_at_once_are_one(world):
