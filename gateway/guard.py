@@ -34,7 +34,7 @@ log = structlog.get_logger()
 
 
 class OvertakenError(Exception):
-    """A halt, a lock or a difference came while a resume or a reset was being recorded, and stands."""
+    """A halt, a lock or a difference came while a resume or a reset was under way, and stands."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +80,8 @@ class RiskGuard:
         self._drawdown_max = drawdown_max
         self._moving = asyncio.Lock()
         self._owed: list[_Move] = []
+        self._forbade: _Move | None = None
+        """The newest move that forbids something."""
         self._last_equity_usd = account.ledger.start_usd
         self._reducing_for = ""
         self._closing: set[OrderKey] = set()
@@ -231,19 +233,22 @@ class RiskGuard:
 
     def _forbid(self, event: RiskEvent, actor: str, reason: str) -> None:
         """Hold from this moment on; owed to the journal."""
-        self._owe(event, actor, reason)
+        self._forbade = self._owe(event, actor, reason)
         before, self._status = self._status, moved(self._status, event)
         self.moves += 1
         log.warning("risk_change", from_state=before.state, to_state=self._status.state, actor=actor, reason=reason)
 
-    def _owe(self, event: RiskEvent, actor: str, reason: str) -> None:
+    def _owe(self, event: RiskEvent, actor: str, reason: str) -> _Move:
         self._owed.append(self._move(event, actor, reason))
+        return self._owed[-1]
 
     async def _permit(self, event: RiskEvent, actor: str, reason: str) -> Standing:
         """Hold once it is journaled, beneath what came meanwhile."""
+        known = self._forbade
         async with self._moving:
             if not await self._write_owed():
                 raise JournalUnavailableError("what came before is not recorded yet")
+            self._check_overtaken(known)  # what came while this waited for its turn, nobody has looked at yet
             move = self._move(event, actor, reason)
             equity = self._equity.usd() if event is RiskEvent.RESET else None
             change = self._change(move, self._status.peak_equity_usd if equity is None else equity)
@@ -256,10 +261,14 @@ class RiskGuard:
             log.warning(
                 "risk_change", from_state=change.from_state, to_state=in_force.state, actor=actor, reason=reason
             )
-            overtaken = next((owed for owed in self._owed if moved(self._recorded, owed.event) != self._recorded), None)
-        if overtaken is not None:
-            raise OvertakenError(f"{overtaken.event.value} by {overtaken.actor}: {overtaken.reason}")
+        self._check_overtaken(known)
         return self.standing()
+
+    def _check_overtaken(self, known: _Move | None) -> None:
+        """Raises OvertakenError when something newer than `known` forbids."""
+        newest = self._forbade
+        if newest is not None and newest is not known:
+            raise OvertakenError(f"{newest.event.value} by {newest.actor}: {newest.reason}")
 
     async def _record_owed(self) -> None:
         """Journal the moves that are in force but not recorded, oldest first."""

@@ -111,7 +111,7 @@ class RiskServicer(pb_grpc.RiskServiceServicer):
         except JournalUnavailableError:
             return _unrecorded("The risk state was not reset")
         except OvertakenError as fault:
-            overtaken = f"Meanwhile there came a {fault}; that stands."
+            overtaken = f"Look at the state again: meanwhile there came a {fault}, and that stands."
         return pb.ResetResponse(ok=not overtaken, risk=self.summary(), message=overtaken or message)
 
     async def halt(self, request: pb.HaltRequest, call: Call) -> pb.HaltResponse | Failure:

@@ -227,6 +227,22 @@ async def test_a_halt_that_comes_while_a_resume_is_recorded_stands_and_the_calle
     ]
 
 
+async def test_a_halt_that_comes_while_a_resume_waits_for_its_turn_stands_and_the_resume_is_not_recorded(world):
+    slow = SlowRisk(world.journal)
+    reducing = asyncio.create_task(world.guard.reduce("tollgate", "a position differs"))
+    await slow.waiting.wait()
+    resuming = asyncio.create_task(world.guard.resume("ada", "over"))
+    await asyncio.sleep(0)
+    halting = asyncio.create_task(world.guard.halt("bob", "wait"))
+    await asyncio.sleep(0)
+    slow.go.set()
+    with pytest.raises(OvertakenError, match="halt by bob: wait"):
+        await resuming
+    await asyncio.gather(reducing, halting)
+    assert [change.to_state for change in world.journal.risk] == [RiskState.REDUCING, RiskState.HALTED]
+    assert world.guard.is_reducing
+
+
 async def test_a_reset_overtaken_by_a_halt_stays_reset_after_a_restart():
     world = World(drawdown_max=Decimal("0.02"))
     await world.path.execute(an_order(confidence=Decimal(1), requested_usd=Decimal(5000)))
