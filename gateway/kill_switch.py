@@ -30,13 +30,11 @@ TRIES_MAX: Final = 20
 FLATTEN_SECONDS_MAX: Final = 15.0
 """No round begins after so long: the caller's connection lasts for 30 seconds, and a round may take some of them."""
 
-CANCEL_TRIES_MAX: Final = 60
-"""So often, a second apart, is a venue that does not answer asked to cancel; then a person must look."""
+CANCEL_TRIES_MAX: Final = 120
+"""So often is a venue that does not answer asked to cancel, for a minute at the least; then a person must look."""
 
 PAUSE_SECONDS: Final = 0.5
 """Between two rounds: as long as a book takes to fill up again, and a venue to tell what became of an order."""
-
-CANCEL_PAUSE_SECONDS: Final = 1.0
 
 _ROOM = 2
 """A closing order asks for so many times what is held; risk clips it to what stands open."""
@@ -161,7 +159,7 @@ class KillSwitch:
                 trouble = f"{left} are open still" if left else ""
                 if not left:
                     break
-            await asyncio.sleep(CANCEL_PAUSE_SECONDS)
+            await asyncio.sleep(self._pause_seconds)
         told = f"NOT known whether an order is open at the venue: {trouble}" if trouble else "the venue has none open"
         write = log.error if trouble else log.warning
         write("halt_cancelled", cancelled=cancelled, trouble=trouble)

@@ -75,6 +75,25 @@ async def test_after_a_halt_the_venue_is_asked_to_cancel_and_the_journal_tells_w
     assert [change.to_state for change in world.journal.risk] == [RiskState.HALTED, RiskState.HALTED]
 
 
+async def test_a_venue_that_answers_later_is_asked_again():
+    world = World(live=True)
+    world.venue.unreachable = True
+    await world.kill_switch.halt("ada", "now")
+    await world.kill_switch.halt("ada", "again")
+    await asyncio.sleep(0.05)
+    world.venue.unreachable = False
+    await until(lambda: len(world.journal.risk) == 3)
+    assert world.journal.risk[-1].reason == "after the halt: 0 orders cancelled; the venue has none open"
+
+
+async def test_a_venue_that_never_answers_is_told_as_not_known():
+    world = World(live=True)
+    world.venue.unreachable = True
+    await world.kill_switch.halt("ada", "now")
+    await until(lambda: len(world.journal.risk) == 2)
+    assert "NOT known whether an order is open at the venue: unreachable" in world.journal.risk[-1].reason
+
+
 async def until(holds):
     async with asyncio.timeout(5):
         while not holds():  # noqa: ASYNC110 - what is waited for tells nobody
