@@ -220,7 +220,7 @@ class Gateway:
     async def _recover(self) -> None:
         """Rebuild the account and the risk state, and resolve what a crash left open, before anything is served."""
         self._account.load(self._journal.filled_orders(), self._journal.open_orders())
-        self._guard.load()
+        self._guard.load()  # before anything is recorded: a journal with records and no risk state starts halted
         await self._health.look()  # what the served version's calibration asks for holds from the first order on
         waits = MARKET_WAIT_SECONDS if self._account.open_orders() else 0.0
         while waits > 0 and not all(self._market.book(symbol) for symbol in self._settings.symbols):
