@@ -84,6 +84,8 @@ class AccountWatch:
         self._told: frozenset[str] = frozenset()
         """The keys of the differences that the guard was told of."""
         self._wallet_base: WalletBase | None = None
+        self._base_peak_usd = ZERO
+        """The peak when the wallet was measured from: a deposit raises it before it is known for one."""
         self._waits_for = ""
         self.clean_ms: int | None = None
         """When the newest pass without a difference ended, by the gateway's clock; None before the first."""
@@ -142,12 +144,12 @@ class AccountWatch:
         )
         counts, self._suspected = standing_differences(found, self._suspected, sight)
         self._remember(executions, orders)
-        self._follow_wallet(snapshot, journal)
         clean = not counts and not self._suspected
         if counts:
             await self._tell(counts)
         elif clean:
             self._told, self.clean_ms = frozenset(), self._clock.now_ms()
+        await self._follow_wallet(snapshot, journal)
         self._account.compared(self._clock.now_ms(), clean=clean)
         return clean
 
@@ -206,14 +208,20 @@ class AccountWatch:
         self._wallet_base = replace(self._wallet_base, funding_usd=self._wallet_base.funding_usd + paid)
         return self._wallet_base
 
-    def _follow_wallet(self, snapshot: AccountSnapshot, journal: JournalSide) -> None:
-        """Measure from this pass on, unless orders move, or a fall waits to be confirmed."""
+    async def _follow_wallet(self, snapshot: AccountSnapshot, journal: JournalSide) -> None:
+        """Measure from this pass on, unless orders move, or a fall waits to be confirmed.
+
+        A change that nothing explains is a deposit or a withdrawal until a person finds otherwise: neither profit nor
+        loss, so the peak moves with it. A fall has put the gateway into reducing as well.
+        """
         if journal.moving or any(one.difference.key == WALLET_KEY for one in self._suspected):
             return
         change, balance = wallet_change(snapshot, journal), snapshot.wallet.balance_usd
         gap_usd = cost_gap_usd(snapshot, journal.ledger)
         if gap_usd is None:
             return
-        if change is not None and change > fall_tolerated_usd(balance):
-            log.info("wallet_rose", usd=format(change, "f"))
+        if change is not None and abs(change) > fall_tolerated_usd(balance):
+            log.warning("wallet_rose" if change > 0 else "wallet_fell", usd=format(change, "f"))
+            await self._guard.transferred(change, self._base_peak_usd)
+        self._base_peak_usd = self._guard.standing().peak_equity_usd
         self._wallet_base = WalletBase(balance_usd=balance, earned_usd=journal.ledger.earned_usd, cost_gap_usd=gap_usd)

@@ -17,7 +17,7 @@ from gateway.cli_journal import add_journal_commands
 from gateway.cli_models import add_models
 from gateway.cli_views import add_views
 from gateway.rpc.cli_calls import CallFailedError, Connection, Reply
-from gateway.rpc.cli_client import CliClient
+from gateway.rpc.cli_client import Agree, CliClient
 from gateway.rpc.models_client import ModelsClient
 from gateway.rpc.view_client import ViewClient
 from gateway.settings import default_cli_addr, default_journal_path, default_models_addr
@@ -81,14 +81,42 @@ def _add_calls(commands: "argparse._SubParsersAction[argparse.ArgumentParser]", 
     orders.add_argument("--limit", type=_limit, default=20, help=f"how many, 1 to {ORDERS_MAX} [%(default)s]")
     order = call("order", "one order by its key", lambda client, options: client.order(options.key))
     order.add_argument("key", metavar="KEY", help="the order's idempotency key")
-    moves = (
-        call("halt", "refuse every new order until resume", lambda client, o: client.halt(o.actor, o.reason)),
-        call("resume", "lift a halt", lambda client, o: client.resume(o.actor, o.reason)),
-        call("reset", "lift the drawdown lock, counting from today's equity", lambda c, o: c.reset(o.actor, o.reason)),
+    halt = call(
+        "halt",
+        "refuse every new order until resume, and cancel what is open",
+        lambda client, o: client.halt(o.actor, o.reason, flatten=o.flatten),
     )
-    for move in moves:
+    halt.add_argument("--flatten", action="store_true", help="close every position, without waiting for the end")
+    flatten = call("flatten", "halt, and close every position", lambda client, o: client.flatten(o.actor, o.reason))
+    lifts = (
+        call("resume", "lift a halt", lambda c, o: c.resume(o.actor, o.reason, _agreement(o))),
+        call("reset", "lift the drawdown lock, counting from today's equity", _reset),
+    )
+    for lift in lifts:
+        lift.add_argument("--yes", action="store_true", help="do not ask, for scripts")
+    for move in (halt, flatten, *lifts):
         move.add_argument("--reason", required=True, help="why, for the record")
         move.add_argument("--actor", default=_user(), help="who, for the record [%(default)s]")
+
+
+def _reset(client: CliClient, options: argparse.Namespace) -> Reply:
+    return client.reset(options.actor, options.reason, _agreement(options))
+
+
+def _agreement(options: argparse.Namespace) -> Agree:
+    """Shows a person at a terminal what will happen, beside the answer, and asks; a script says --yes."""
+
+    def agreed(lines: Sequence[str]) -> bool:
+        if options.yes:
+            return True
+        print("\n".join(lines), file=sys.stderr)
+        if not sys.stdin.isatty():
+            print("tollgate: this is no terminal to ask at; say --yes", file=sys.stderr)
+            return False
+        print("Do it? [y/N] ", end="", file=sys.stderr, flush=True)
+        return sys.stdin.readline().strip().lower() in {"y", "yes"}
+
+    return agreed
 
 
 def _run_call(
@@ -103,7 +131,7 @@ def _run_call(
         print(f"tollgate: {failure}", file=sys.stderr)
         return REFUSED if failure.answered else UNREACHABLE
     print(reply.json if options.json else "\n".join(reply.lines))
-    return DONE
+    return DONE if reply.well else REFUSED
 
 
 def _run_views(options: argparse.Namespace, ask: Callable[[ViewClient, argparse.Namespace], Iterator[Reply]]) -> int:

@@ -9,6 +9,7 @@ running order join it; a finished one is replayed from the journal.
 
 import asyncio
 import contextlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from dataclasses import replace as changed
 
@@ -17,7 +18,7 @@ import structlog
 from gateway.account import Account
 from gateway.core.fact_records import policy_id
 from gateway.core.facts import OrderFacts, Policy
-from gateway.core.model import Failure, Order, OrderKey, OrderRecord, OrderState, Outcome
+from gateway.core.model import Evidence, Failure, Order, OrderKey, OrderRecord, OrderState, Outcome
 from gateway.core.plan import intent_record, plan_order, refusal_record
 from gateway.core.reasons import CODES, Reason
 from gateway.core.report import Answer, answer_of, with_outcome
@@ -25,6 +26,9 @@ from gateway.core.risk import Approved
 from gateway.ports import Clock, FactSource, Journal, JournalUnavailableError, Step, Ticket, Tracer, Venue
 
 log = structlog.get_logger()
+
+_HALTED = Outcome(state=OrderState.EXPIRED, detail="trading was halted before it was sent", evidence=Evidence.UNSENT)
+"""The end of an order that a halt overtook between its verdict and its sending."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +50,9 @@ class OrderPath:
         venue: Venue,
         clock: Clock,
         tracer: Tracer,
+        held_back: Callable[[Order], bool],
     ) -> None:
+        """`held_back`: whether an approved order must not be sent any more, since trading was halted meanwhile."""
         self._account = account
         self._policy = policy
         self._policy_id = policy_id(policy, account.name)
@@ -55,6 +61,7 @@ class OrderPath:
         self._venue = venue
         self._clock = clock
         self._tracer = tracer
+        self._held_back = held_back
         self._running: dict[OrderKey, _Running] = {}
         self._settling: dict[OrderKey, Ticket] = {}
         """Outcomes on their way to the disk."""
@@ -134,6 +141,8 @@ class OrderPath:
     async def _send(self, approved: Approved, intent: OrderRecord) -> OrderRecord:
         """Submit, and record what became of it: the only caller of Venue.submit."""
         self._tracer.reached(Step.SENDING, intent.order.key)
+        if self._held_back(intent.order):
+            return await self.settle(intent, _HALTED)
         outcome = await self._venue.submit(approved)
         self._tracer.reached(Step.SUBMITTED, intent.order.key)
         return await self.settle(intent, outcome)

@@ -166,6 +166,10 @@ class Venue(Protocol):
         """
         ...
 
+    async def cancel_open(self) -> int:
+        """Cancel every open order of the account, whoever made it; how many. Raises VenueUnavailableError."""
+        ...
+
 
 class VenueAccount(Protocol):
     """The account at the venue, for comparing it with the journal; live alone has one."""

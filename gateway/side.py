@@ -7,7 +7,7 @@ from typing import Any, Protocol
 from gateway.account import Account
 from gateway.equity import Equity
 from gateway.guard import RiskGuard
-from gateway.ports import Journal, Venue
+from gateway.ports import Journal, Venue, VenueAccount
 from gateway.reconcile import Reconciler
 from gateway.venue_health import VenueHealth
 
@@ -42,6 +42,8 @@ class Side(Protocol):
     account: Account
     venue: Venue
     equity: Equity
+    venue_account: VenueAccount | None
+    """The account as the venue tells it; None where the journal alone has one."""
     reconcile_seconds: float
     """How often open orders are looked at."""
 

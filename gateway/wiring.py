@@ -19,6 +19,7 @@ from gateway.adapters.market_bybit import BybitMarket
 from gateway.adapters.model_client import OipModel
 from gateway.adapters.venue_paper import PaperVenue
 from gateway.calibration import Calibration
+from gateway.confirmations import Confirmations
 from gateway.core.fact_records import policy_document
 from gateway.core.facts import UNRESTRICTED
 from gateway.core.ledger import Ledger
@@ -27,12 +28,13 @@ from gateway.decision_path import DecisionPath
 from gateway.equity import Equity, PaperEquity
 from gateway.guard import RiskGuard
 from gateway.health import Health
+from gateway.kill_switch import KillSwitch
 from gateway.live_features import LiveFeatures
 from gateway.order_path import OrderPath
 from gateway.outcomes import Maturing
 from gateway.policies import keep_policy
 from gateway.policy import policy_of
-from gateway.ports import Clock, MarketData, Step, Venue
+from gateway.ports import Clock, MarketData, Step, Venue, VenueAccount
 from gateway.reconcile import Reconciler
 from gateway.rpc.server import Server
 from gateway.rpc.servicers import servicers
@@ -60,6 +62,7 @@ class PaperSide:
 
     def __init__(self, settings: Settings, market: MarketData, clock: Clock) -> None:
         self.account = Account("paper", Ledger(start_usd=settings.paper_equity_usd))
+        self.venue_account: VenueAccount | None = None
         self.venue: Venue = PaperVenue(market=market, fee_bps=settings.paper_fee_bps)
         self.equity: Equity = PaperEquity(
             account=self.account, market=market, clock=clock, price_age_ms_max=settings.price_age_ms_max
@@ -112,6 +115,15 @@ class Gateway:
             drawdown_max=settings.max_drawdown_pct,
         )
         self._path = self._order_path()
+        self._kill_switch = KillSwitch(
+            account=self._account,
+            path=self._path,
+            guard=self._guard,
+            venue=self._side.venue,
+            market=self._market,
+            clock=self._clock,
+            venue_account=self._side.venue_account,
+        )
         self._reconciler = self._new_reconciler()
         self._beside = self._side.attach(Core(journal=self._journal, guard=self._guard, reconciler=self._reconciler))
         self._maturing = Maturing(
@@ -132,6 +144,8 @@ class Gateway:
             path=self._path,
             decisions=self._decision_path(),
             guard=self._guard,
+            kill_switch=self._kill_switch,
+            confirmations=Confirmations(self._clock),
             health=self._health,
             calibration=self._calibration,
             journal=self._journal,
@@ -160,6 +174,7 @@ class Gateway:
             venue=self._side.venue,
             clock=self._clock,
             tracer=CrashTracer(self._settings.crash_at),
+            held_back=self._guard.holds_back,
         )
 
     def _new_reconciler(self) -> Reconciler:
@@ -196,7 +211,6 @@ class Gateway:
         try:
             await self._journal.start()
             await self._journal.claim(await self._side.open())
-            await keep_policy(self._journal, policy_document(self._policy, self._account.name, self._clock.now_ms()))
             await self._market.start()
             await self._side.listen()
             await self._recover()
@@ -211,7 +225,8 @@ class Gateway:
     async def _recover(self) -> None:
         """Rebuild the account and the risk state, and resolve what a crash left open, before anything is served."""
         self._account.load(self._journal.filled_orders(), self._journal.open_orders())
-        self._guard.load()
+        self._guard.load()  # before anything is recorded: a journal with records and no risk state starts halted
+        await keep_policy(self._journal, policy_document(self._policy, self._account.name, self._clock.now_ms()))
         await self._health.look()  # what the served version's calibration asks for holds from the first order on
         waits = MARKET_WAIT_SECONDS if self._account.open_orders() else 0.0
         while waits > 0 and not all(self._market.book(symbol) for symbol in self._settings.symbols):
@@ -241,6 +256,7 @@ class Gateway:
             await stop.wait()
             log.info("gateway_draining", seconds=settings.drain_seconds)
             await server.drain(settings.drain_seconds)
+            await self._kill_switch.stop()
             await self._path.drain()
             for watch in watches:
                 watch.cancel()

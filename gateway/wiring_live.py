@@ -37,7 +37,7 @@ from gateway.core.model import ZERO, Symbol
 from gateway.core.venue import Execution, VenueOrder, VenuePosition
 from gateway.equity import Equity, LiveEquity
 from gateway.guard import ACTOR, RiskGuard
-from gateway.ports import Clock, StartError, Venue, VenueUnavailableError
+from gateway.ports import Clock, StartError, Venue, VenueAccount, VenueUnavailableError
 from gateway.settings import LiveSettings, Settings
 from gateway.side import Beside, Core
 from gateway.twin import Twins
@@ -111,6 +111,7 @@ class LiveSide:
         self._bybit = BybitAccount(reads=self._reads, clock=clock)
         paper = PaperVenue(market=market, fee_bps=settings.paper_fee_bps)
         self._twins = Twins(market=market, fill=paper.fill, clock=clock)
+        self.venue_account: VenueAccount | None = self._bybit
         self.venue: Venue = self._venue(market)
         self.equity: Equity = LiveEquity(
             account=self.account, venue=self._bybit, market=market, clock=clock, wallet_age_ms_max=self._kept_ms
@@ -220,8 +221,10 @@ class LiveSide:
             sending=self._twins.sending,
         )
 
-    def _is_halted(self) -> bool:
-        return self._guard is not None and self._guard.is_halted
+    def _is_halted(self, reduce_only: bool) -> bool:
+        """Whether no such order may be sent; while a flatten closes, the reductions that the order path sends may."""
+        guard = self._guard
+        return guard is not None and guard.is_halted and not (reduce_only and guard.is_closing)
 
     def _alarmed(self, alarm: Alarm) -> None:
         answer, reason = ANSWERS[alarm.kind]

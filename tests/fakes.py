@@ -1,5 +1,6 @@
 """Stand-ins for the ports: small, in memory, and as strict as what they stand for."""
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -171,6 +172,8 @@ class FakeVenue:
     """Whether a block lets reduce-only orders through."""
     submitted: list[Approved] = field(default_factory=list)
     known: dict[OrderLinkId, Outcome] = field(default_factory=dict)
+    cancels: int = 0
+    """How often it was asked to cancel what is open."""
 
     def block(self, *, reduce_only: bool) -> VenueBlock | None:
         return None if reduce_only and self.reductions_pass else self.blocked
@@ -188,6 +191,12 @@ class FakeVenue:
         if self.unreachable:
             raise VenueUnavailableError("unreachable")
         return self.known.get(record.order_link_id)
+
+    async def cancel_open(self) -> int:
+        if self.unreachable:
+            raise VenueUnavailableError("unreachable")
+        self.cancels += 1
+        return 0
 
 
 @dataclass
@@ -347,7 +356,11 @@ class FakeJournal:
 
     def risk_status(self) -> RiskStatus | None:
         if not self.risk:
-            return None
+            return (
+                None
+                if self.peak is None
+                else RiskStatus(halted=False, locked=False, reducing=False, peak_equity_usd=self.peak)
+            )
         last = self.risk[-1]
         return RiskStatus(
             halted=last.halted,
@@ -377,3 +390,16 @@ class FakeTracer:
 
     def reached(self, step: Step, key: OrderKey) -> None:
         self.steps.append(step)
+
+
+class SlowRisk:
+    """Holds back a journal's risk records until it is let go."""
+
+    def __init__(self, journal: FakeJournal) -> None:
+        self.go, self.waiting, self._append = asyncio.Event(), asyncio.Event(), journal.append_risk
+        journal.append_risk = self._append_risk  # type: ignore[method-assign]
+
+    async def _append_risk(self, change: RiskChange) -> None:
+        self.waiting.set()
+        await self.go.wait()
+        await self._append(change)

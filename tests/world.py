@@ -22,6 +22,7 @@ from gateway.core.ledger import Ledger
 from gateway.decision_path import DecisionPath
 from gateway.equity import LiveEquity, PaperEquity
 from gateway.guard import RiskGuard
+from gateway.kill_switch import KillSwitch
 from gateway.live_features import LiveFeatures
 from gateway.order_path import OrderPath
 from gateway.reconcile import Reconciler
@@ -77,6 +78,17 @@ class World:
             venue=self.venue,
             clock=self.clock,
             tracer=self.tracer,
+            held_back=self.guard.holds_back,
+        )
+        self.kill_switch = KillSwitch(
+            account=self.account,
+            path=self.path,
+            guard=self.guard,
+            venue=self.venue,
+            market=self.market,
+            clock=self.clock,
+            venue_account=self.venue_account if self.live else None,
+            pause_seconds=0.01,
         )
         self.reconciler = Reconciler(
             account=self.account,

@@ -10,10 +10,11 @@ import itertools
 import json
 import pathlib
 import sys
+from decimal import Decimal
 
 from gateway.adapters.venue_bybit.codes import NOT_DONE, CodeKind, codes_of
 from gateway.core.controls import CONTROLS
-from gateway.core.lifecycle import ORDER_MOVES
+from gateway.core.lifecycle import ORDER_MOVES, RISK_MOVES, RiskStatus, moved
 from gateway.core.reasons import CODES, Reason
 from gateway.settings_table import TABLE as GATEWAY
 from inference.core.card import Card
@@ -98,13 +99,43 @@ def _states() -> str:
     for state, moves in ORDER_MOVES.items():
         ends = ", ".join(sorted(f"`{move.value}`" for move in moves)) or "(the end)"
         rows.append(f"| `{state.value}` | {ends} |")
-    return _page(
+    orders = _page(
         "States of an order",
         "An order that is `pending` or `unknown` counts against the limits as if it filled whole.\n"
         "Only reconciliation moves an `unknown` order on.",
         "| from | to |\n|---|---|",
         rows,
     )
+    return f"{orders}\n{_risk_states()}"
+
+
+def _risk_states() -> str:
+    """What every event makes of every set of latches."""
+    events = list(RISK_MOVES)
+    rows = []
+    for halted, locked, reducing in itertools.product((False, True), repeat=3):
+        before = RiskStatus(halted=halted, locked=locked, reducing=reducing, peak_equity_usd=Decimal(1))
+        cells = (_latches(moved(before, event)) for event in events)
+        rows.append(f"| {_latches(before)} | {' | '.join(cells)} |")
+    head = f"| latches | {' | '.join(event.value for event in events)} |"
+    return "\n".join(
+        [
+            "## States of the account's risk",
+            "",
+            "Three latches. The first of `halted`, `locked` and `reducing` that stands is the state that is told; with",
+            "none it is `active`. What each event makes of them:",
+            "",
+            head,
+            "|---" * (len(events) + 1) + "|",
+            *rows,
+            "",
+        ]
+    )
+
+
+def _latches(status: RiskStatus) -> str:
+    standing = [name for name in ("halted", "locked", "reducing") if getattr(status, name)]
+    return ", ".join(f"`{name}`" for name in standing) or "`active`"
 
 
 def _retcodes() -> str:

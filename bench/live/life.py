@@ -266,6 +266,7 @@ class Life:
             venue=venue,
             clock=clock,
             tracer=self,
+            held_back=self.guard.holds_back,
         )
         self.reconciler = Reconciler(
             account=account,

@@ -51,8 +51,8 @@ class LocalFacts:
         earned = account.results.earned_today_usd(account.ledger, now_ms)
         return OrderFacts(
             at_ms=now_ms,
-            risk_state=standing.state,
             permission=self._permission(),
+            risk_state=self._guard.state_for(order),
             drawdown=standing.drawdown,
             equity_usd=standing.equity_usd,
             day_pnl_usd=None if open_pnl is None else earned + open_pnl,

@@ -88,6 +88,10 @@ class PaperVenue:
         """What became of an order of this process. None: no fill of it exists, since fills exist only as answers."""
         return self._outcomes.get(record.order_link_id)
 
+    async def cancel_open(self) -> int:
+        """Nothing: no paper order outlives its answer."""
+        return 0
+
     def _execute(self, approved: Approved) -> Outcome:
         symbol = approved.order.symbol
         return self.fill(approved, self._market.book(symbol), self._market.instrument(symbol))

@@ -31,6 +31,7 @@ class Reason(StrEnum):
     CALIBRATION_DRIFT = "CALIBRATION_DRIFT"
     MODEL_EXPIRED = "MODEL_EXPIRED"
     MODEL_MARKET_MISMATCH = "MODEL_MARKET_MISMATCH"
+    CONFIRMATION_EXPIRED = "CONFIRMATION_EXPIRED"
     RISK_LOCKED = "RISK_LOCKED"
     HALTED = "HALTED"
     REDUCE_ONLY = "REDUCE_ONLY"
@@ -117,6 +118,7 @@ CODES: dict[Reason, ReasonCodes] = {
     Reason.CALIBRATION_DRIFT: _refused(412),
     Reason.MODEL_EXPIRED: _refused(412),
     Reason.MODEL_MARKET_MISMATCH: _refused(412),
+    Reason.CONFIRMATION_EXPIRED: ReasonCodes(grpc="FAILED_PRECONDITION", http=412, stored=False),
     Reason.RISK_LOCKED: _refused(423),
     Reason.HALTED: _refused(423),
     Reason.REDUCE_ONLY: _refused(423),

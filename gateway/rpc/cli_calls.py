@@ -33,6 +33,8 @@ class Reply:
 
     lines: Sequence[str]
     json: str
+    well: bool = True
+    """False when it was answered, and what was asked for is not so."""
 
 
 class Connection:
@@ -98,6 +100,6 @@ def _error_info(error: grpc.Call) -> error_details_pb2.ErrorInfo | None:
         return None
 
 
-def reply(message: Message, lines: Sequence[str]) -> Reply:
+def reply(message: Message, lines: Sequence[str], *, well: bool = True) -> Reply:
     """The message in both forms."""
-    return Reply(lines=lines, json=MessageToJson(message, always_print_fields_with_no_presence=True))
+    return Reply(lines=lines, json=MessageToJson(message, always_print_fields_with_no_presence=True), well=well)

@@ -1,5 +1,8 @@
 """What `tollgate` asks of a running gateway, over gRPC, told in lines for a person or as JSON."""
 
+from collections.abc import Callable, Sequence
+from typing import Final
+
 from trading.v1 import (
     risk_pb2,
     risk_pb2_grpc,
@@ -11,6 +14,14 @@ from trading.v1 import (
 
 from gateway.rpc.calibration_lines import calibration_lines
 from gateway.rpc.cli_calls import Connection, Reply, reply
+
+FLATTEN_SECONDS: Final = 45.0
+"""The longest that a flatten takes: its rounds, the last of them, and a look at the venue."""
+
+NOT_AGREED: Final = "Nothing was changed."
+
+Agree = Callable[[Sequence[str]], bool]
+"""Shows a person what will happen; whether to do it."""
 
 
 class CliClient(Connection):
@@ -51,23 +62,39 @@ class CliClient(Connection):
         found = self.call(stub.GetOrder, trade_pb2.GetOrderRequest(idempotency_key=key))
         return reply(found, _order_lines(found.order))
 
-    def halt(self, actor: str, reason: str) -> Reply:
-        """Refuse every new order."""
+    def halt(self, actor: str, reason: str, *, flatten: bool) -> Reply:
+        """Refuse every new order, and begin to close what is held where that is asked for."""
         stub = risk_pb2_grpc.RiskServiceStub(self.channel)
-        moved = self.call(stub.Halt, risk_pb2.HaltRequest(actor=actor, reason=reason))
+        moved = self.call(stub.Halt, risk_pb2.HaltRequest(actor=actor, reason=reason, flatten=flatten))
         return reply(moved, [moved.message, *_risk_lines(moved.risk)])
 
-    def resume(self, actor: str, reason: str) -> Reply:
-        """Lift a halt."""
+    def flatten(self, actor: str, reason: str) -> Reply:
+        """Halt, close every position, and tell what is left."""
         stub = risk_pb2_grpc.RiskServiceStub(self.channel)
-        moved = self.call(stub.Resume, risk_pb2.ResumeRequest(actor=actor, reason=reason))
-        return reply(moved, [moved.message, *_risk_lines(moved.risk)])
+        request = risk_pb2.FlattenRequest(actor=actor, reason=reason)
+        moved = self.call(stub.Flatten, request, deadline_seconds=FLATTEN_SECONDS)
+        lines = [_flattened_line(one) for one in moved.positions]
+        return reply(moved, [moved.message, *lines, *_risk_lines(moved.risk)], well=moved.ok)
 
-    def reset(self, actor: str, reason: str) -> Reply:
-        """Lift the drawdown lock."""
+    def resume(self, actor: str, reason: str, agree: Agree) -> Reply:
+        """Lift a halt, once what that will do was shown and agreed to."""
         stub = risk_pb2_grpc.RiskServiceStub(self.channel)
-        moved = self.call(stub.Reset, risk_pb2.ResetRequest(actor=actor, reason=reason))
-        return reply(moved, [moved.message, *_risk_lines(moved.risk)])
+        shown = self.call(stub.Resume, risk_pb2.ResumeRequest(actor=actor, reason=reason))
+        if not agree(_preview_lines(shown.preview)):
+            return reply(shown, [NOT_AGREED], well=False)
+        request = risk_pb2.ResumeRequest(actor=actor, reason=reason, confirm_token=shown.confirm_token)
+        moved = self.call(stub.Resume, request)
+        return reply(moved, [moved.message, *_risk_lines(moved.risk)], well=moved.ok)
+
+    def reset(self, actor: str, reason: str, agree: Agree) -> Reply:
+        """Lift the drawdown lock, once what that will do was shown and agreed to."""
+        stub = risk_pb2_grpc.RiskServiceStub(self.channel)
+        shown = self.call(stub.Reset, risk_pb2.ResetRequest(actor=actor, reason=reason, two_step=True))
+        if not agree(_preview_lines(shown.preview)):
+            return reply(shown, [NOT_AGREED], well=False)
+        request = risk_pb2.ResetRequest(actor=actor, reason=reason, confirm_token=shown.confirm_token)
+        moved = self.call(stub.Reset, request)
+        return reply(moved, [moved.message, *_risk_lines(moved.risk)], well=moved.ok)
 
 
 def _ok(good: bool) -> str:
@@ -98,6 +125,22 @@ def _risk_lines(risk: risk_pb2.RiskSummary) -> list[str]:
     return [
         f"risk      {risk.state}, drawdown {risk.drawdown:.2%} of at most {risk.max_drawdown_pct:.2%}",
         f"equity    {risk.equity_usd:.2f} USD, peak {risk.peak_equity_usd:.2f} USD",
+    ]
+
+
+def _flattened_line(one: risk_pb2.FlattenedPosition) -> str:
+    left = f"{one.qty_left:g} LEFT: {one.why}" if one.qty_left else "closed"
+    return f"{one.symbol}  {one.qty_before:g}  {left}"
+
+
+def _preview_lines(preview: risk_pb2.RiskPreview) -> list[str]:
+    held = ", ".join(f"{one.qty:g} {one.symbol}" for one in preview.positions) or "nothing"
+    return [
+        f"risk      {preview.from_state} -> {preview.to_state}",
+        f"drawdown  {preview.drawdown:.2%} -> {preview.drawdown_after:.2%}",
+        f"peak      {preview.peak_equity_usd:.2f} -> {preview.peak_after_usd:.2f} USD",
+        f"equity    {preview.equity_usd:.2f} USD",
+        f"orders    {preview.open_orders} without a known end; held: {held}",
     ]
 
 

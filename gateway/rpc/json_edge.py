@@ -50,3 +50,7 @@ class JsonEdgeServicer(json_edge_pb2_grpc.JsonEdgeServiceServicer):
     async def Resume(self, request: Body, context: Context) -> risk_pb2.ResumeResponse:
         """POST /api/risk/resume."""
         return await self._boundary.json(request, context, risk_pb2.ResumeRequest, self._risk.resume)
+
+    async def Flatten(self, request: Body, context: Context) -> risk_pb2.FlattenResponse:
+        """POST /api/risk/flatten."""
+        return await self._boundary.json(request, context, risk_pb2.FlattenRequest, self._risk.flatten)

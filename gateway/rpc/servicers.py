@@ -4,9 +4,11 @@ from dataclasses import dataclass
 
 from gateway.account import Account
 from gateway.calibration import Calibration
+from gateway.confirmations import Confirmations
 from gateway.decision_path import DecisionPath
 from gateway.guard import RiskGuard
 from gateway.health import Health
+from gateway.kill_switch import KillSwitch
 from gateway.order_path import OrderPath
 from gateway.ports import Journal, MarketData
 from gateway.rpc.calls import Callers, RateLimit
@@ -36,6 +38,8 @@ def servicers(
     path: OrderPath,
     decisions: DecisionPath,
     guard: RiskGuard,
+    kill_switch: KillSwitch,
+    confirmations: Confirmations,
     health: Health,
     calibration: Calibration,
     journal: Journal,
@@ -60,6 +64,8 @@ def servicers(
     risk = RiskServicer(
         boundary=boundary,
         guard=guard,
+        kill_switch=kill_switch,
+        confirmations=confirmations,
         journal=journal,
         account=account,
         market=market,

@@ -281,8 +281,19 @@ def test_a_trial_whose_answer_is_lost_is_tried_again_after_the_pause(bench: Benc
 
 def test_while_trading_is_halted_no_order_goes_out_and_questions_do(bench: Bench) -> None:
     halted = [True]
-    budget = Budget(clock=bench.clock, alarm=bench.alarms.append, ban=bench.ban, halted=lambda: halted[0])
+    budget = Budget(clock=bench.clock, alarm=bench.alarms.append, ban=bench.ban, halted=lambda _: halted[0])
     assert [budget.take(CREATE, reducing=reducing) is None for reducing in (False, True)] == [False, False]
     assert budget.take(READ) is None
     halted[0] = False
     assert budget.take(CREATE) is None
+
+
+def test_while_a_flatten_runs_a_halt_lets_reductions_through_and_no_opening(bench: Bench) -> None:
+    budget = Budget(
+        clock=bench.clock, alarm=bench.alarms.append, ban=bench.ban, halted=lambda reduce_only: not reduce_only
+    )
+    assert budget.take(CREATE, reducing=True) is None
+    block = budget.take(CREATE)
+    assert block is not None
+    assert block.what == "trading is halted"
+    assert budget.take("cancel_all_orders") is None

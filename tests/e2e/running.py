@@ -82,6 +82,12 @@ class Tollgate:
         """POST a value as JSON; bytes as they are; None as no body at all."""
         return call("POST", (base or self.gateway) + path, body=body, headers=headers)
 
+    def resume(self, actor: str, reason: str) -> Answer:
+        """Lift a halt, in its two steps."""
+        asked = {"actor": actor, "reason": reason}
+        token = self.post("/api/risk/resume", asked).json["confirmToken"]
+        return self.post("/api/risk/resume", asked | {"confirmToken": token})
+
     @contextlib.contextmanager
     def channel(self, base: str = "") -> Iterator[grpc.Channel]:
         with grpc.insecure_channel(urllib.parse.urlsplit(base or self.gateway).netloc) as channel:

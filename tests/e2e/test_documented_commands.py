@@ -337,7 +337,8 @@ def part_stopped(stack: Stack, name: str) -> Iterator[None]:
 def trading_halted(stack: Stack) -> Iterator[None]:
     call("POST", f"{stack.gateway_url}/api/risk/halt")
     yield
-    call("POST", f"{stack.gateway_url}/api/risk/resume")
+    shown = call("POST", f"{stack.gateway_url}/api/risk/resume").json
+    call("POST", f"{stack.gateway_url}/api/risk/resume", body={"confirmToken": shown["confirmToken"]})
 
 
 @contextlib.contextmanager

@@ -188,7 +188,7 @@ def test_a_halt_is_423_on_both_wires(tollgate: Tollgate) -> None:
         assert (told.status, told.reason) == (423, "HALTED")
         assert grpc_refusal(tollgate) == (grpc.StatusCode.FAILED_PRECONDITION, "HALTED")
     finally:
-        tollgate.post("/api/risk/resume", {"actor": "ann", "reason": "drill over"})
+        tollgate.resume("ann", "drill over")
 
 
 def test_a_key_with_other_content_is_422_and_a_copy_is_replayed(flat: Tollgate) -> None:

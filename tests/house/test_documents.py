@@ -104,6 +104,7 @@ def test_every_tollgate_command_that_is_named_is_there():
         "halt",
         "resume",
         "reset",
+        "flatten",
         "doctor",
         "backup",
         "replay",
@@ -167,7 +168,8 @@ def test_the_readme_lists_every_route():
     routes = re.findall(r'\b(get|post): "([^"]+)"', "".join(path.read_text(encoding="utf8") for path in protos))
     readme = (ROOT / "README.md").read_text(encoding="utf8").replace("{idempotencyKey}", "{idempotency_key}")
     readme = readme.replace(
-        "/api/risk/halt, /resume, /reset", "/api/risk/halt, POST /api/risk/resume, POST /api/risk/reset"
+        "/api/risk/halt, /resume, /reset, /flatten",
+        "/api/risk/halt, POST /api/risk/resume, POST /api/risk/reset, POST /api/risk/flatten",
     )
     assert len(routes) > 12
     wanted = [f"{verb.upper()} {path}" for verb, path in routes]

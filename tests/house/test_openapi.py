@@ -53,6 +53,7 @@ def test_every_documented_route_is_there_with_its_port(page: dict[str, Any]) -> 
         ("POST", "/api/risk/reset"): {":8000"},
         ("POST", "/api/risk/halt"): {":8000"},
         ("POST", "/api/risk/resume"): {":8000"},
+        ("POST", "/api/risk/flatten"): {":8000"},
         ("GET", "/api/events"): {":8000"},
         ("GET", "/api/calibration"): {":8000"},
         ("GET", "/api/models"): {":9000"},

@@ -289,8 +289,30 @@ async def test_a_wallet_that_falls_without_a_cause_reduces_at_the_second_sight_a
         holds(world, wallet=a_wallet("90000", at_ms=world.clock.at_ms))
         await world.account_watch.run()
     assert [reason for _, _, reason in changes(world)] == [
-        "the account differs from the journal: the wallet fell by 10000.00 USD without a cause"
+        "the account differs from the journal: the wallet fell by 10000.00 USD without a cause",
+        "the wallet changed by -10000.00 USD that no trade explains: not a profit",
     ]
+
+
+async def test_a_withdrawal_is_no_drawdown_and_a_deposit_hides_none(world):
+    await world.account_watch.run()
+    for _ in range(3):
+        later(world)
+        holds(world, wallet=a_wallet("90000", at_ms=world.clock.at_ms))
+        await world.account_watch.run()
+    standing = world.guard.standing()
+    assert (standing.peak_equity_usd, standing.drawdown) == (90_000, 0)
+    world.guard._status = replace(world.guard._status, peak_equity_usd=Decimal(100_000))  # noqa: SLF001 - a loss
+    later(world)
+    holds(world, wallet=a_wallet("90000", at_ms=world.clock.at_ms))
+    await world.account_watch.run()
+    later(world)
+    holds(world, wallet=a_wallet("190000", at_ms=world.clock.at_ms))
+    assert world.guard.standing().drawdown == 0, "what came is taken for profit until it is compared"
+    await world.account_watch.run()
+    standing = world.guard.standing()
+    assert (standing.peak_equity_usd, standing.drawdown) == (200_000, Decimal("0.05"))
+    assert (changes(world)[-1][0], world.journal.risk[-1].peak_equity_usd) == (RiskState.REDUCING, 200_000)
 
 
 async def test_funding_and_own_losses_explain_a_fall_of_the_wallet(world):
@@ -307,7 +329,8 @@ async def test_funding_and_own_losses_explain_a_fall_of_the_wallet(world):
     for _ in range(3):
         later(world)
         wallet = a_wallet(str(97_000 + lost), at_ms=world.clock.at_ms)
-        holds(world, positions=(a_position(str(held)),), wallet=wallet)
+        position = replace(a_position(str(held)), entry_price=world.account.ledger.positions[BTC].entry_price)
+        holds(world, positions=(position,), wallet=wallet)
         assert await world.account_watch.run()
     assert changes(world) == []
 
@@ -318,6 +341,7 @@ async def test_a_rise_of_the_wallet_is_logged_and_no_difference(world):
     with capture_logs() as logs:
         assert await world.account_watch.run()
     assert [(entry["event"], entry["usd"]) for entry in logs] == [("wallet_rose", "50000")]
+    assert [state for state, _, _ in changes(world)] == [RiskState.ACTIVE]
 
 
 async def test_a_woken_watch_does_not_wait_for_its_timer(world):

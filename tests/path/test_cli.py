@@ -2,6 +2,8 @@
 # ruff: noqa: N802 - the contract names the methods
 
 import json
+import os
+import pty
 import socket
 import subprocess
 import sys
@@ -23,6 +25,17 @@ from gateway.rpc.convert import order_message, venue_health
 
 RISK = risk_pb2.RiskSummary(
     state="halted", drawdown=0.031, max_drawdown_pct=0.15, equity_usd=96_900.0, peak_equity_usd=100_000.0
+)
+
+PREVIEW = risk_pb2.RiskPreview(
+    from_state="halted",
+    to_state="active",
+    equity_usd=96_900.0,
+    peak_equity_usd=100_000.0,
+    peak_after_usd=100_000.0,
+    drawdown=0.031,
+    drawdown_after=0.031,
+    positions=[risk_pb2.HeldPosition(symbol="BTCUSDT", qty=0.03)],
 )
 
 
@@ -122,16 +135,29 @@ class Risk(risk_pb2_grpc.RiskServiceServicer):
         self.asked = []
 
     def Halt(self, request, context):
-        self.asked.append(("halt", request.actor, request.reason))
+        self.asked.append(("halt", request.actor, request.reason, request.flatten))
         return risk_pb2.HaltResponse(ok=True, risk=RISK, message="Trading is halted.")
 
+    def Flatten(self, request, context):
+        self.asked.append(("flatten", request.actor, request.reason))
+        closed = risk_pb2.FlattenedPosition(symbol="BTCUSDT", qty_before=0.03)
+        left = risk_pb2.FlattenedPosition(symbol="ETHUSDT", qty_before=-2, qty_left=-1, why="cancelled")
+        positions = [closed, left] if request.reason == "thin" else [closed]
+        return risk_pb2.FlattenResponse(
+            ok=request.reason != "thin", risk=RISK, message="Trading is halted.", positions=positions
+        )
+
     def Resume(self, request, context):
-        self.asked.append(("resume", request.actor, request.reason))
+        self.asked.append(("resume", request.actor, request.reason, request.confirm_token))
+        if not request.confirm_token:
+            return risk_pb2.ResumeResponse(risk=RISK, preview=PREVIEW, confirm_token="t1")  # noqa: S106 - of a test
         return risk_pb2.ResumeResponse(ok=True, risk=RISK, message="The halt is lifted.")
 
     def Reset(self, request, context):
-        self.asked.append(("reset", request.actor, request.reason))
-        refuse(context, grpc.StatusCode.UNAVAILABLE, "JOURNAL_UNAVAILABLE", "Nothing was changed.")
+        self.asked.append(("reset", request.actor, request.reason, request.confirm_token))
+        if not request.two_step:
+            refuse(context, grpc.StatusCode.UNAVAILABLE, "JOURNAL_UNAVAILABLE", "Nothing was changed.")
+        return risk_pb2.ResetResponse(risk=RISK, preview=PREVIEW, confirm_token="t2")  # noqa: S106 - of a test
 
 
 def refuse(context, code, reason, message):
@@ -278,14 +304,57 @@ def test_a_refusal_is_told_with_its_reason(address, capsys):
 
 def test_moves_of_the_risk_state_carry_actor_and_reason(address, risk, capsys):
     assert main(["halt", "--addr", address, "--actor", "ada", "--reason", "drill"]) == DONE
-    assert main(["resume", "--addr", address, "--actor", "ada", "--reason", "over"]) == DONE
+    assert main(["halt", "--flatten", "--addr", address, "--actor", "ada", "--reason", "drill"]) == DONE
+    assert main(["resume", "--yes", "--addr", address, "--actor", "ada", "--reason", "over"]) == DONE
     assert capsys.readouterr().out.startswith("Trading is halted.\nrisk      halted")
-    assert main(["reset", "--addr", address, "--actor", "ada", "--reason", "new day"]) == REFUSED
-    assert capsys.readouterr().err == "tollgate: JOURNAL_UNAVAILABLE: Nothing was changed.\n"
-    assert risk.asked == [("halt", "ada", "drill"), ("resume", "ada", "over"), ("reset", "ada", "new day")]
+    assert main(["reset", "--yes", "--addr", address, "--actor", "ada", "--reason", "new day"]) == REFUSED
+    assert capsys.readouterr().err.endswith("tollgate: JOURNAL_UNAVAILABLE: Nothing was changed.\n")
+    assert risk.asked == [
+        ("halt", "ada", "drill", False),
+        ("halt", "ada", "drill", True),
+        ("resume", "ada", "over", ""),
+        ("resume", "ada", "over", "t1"),
+        ("reset", "ada", "new day", ""),
+        ("reset", "ada", "new day", "t2"),
+    ]
 
 
-@pytest.mark.parametrize("command", ["halt", "resume", "reset"])
+def test_a_resume_shows_what_it_will_do_and_does_nothing_unasked_where_there_is_no_terminal(address, risk, capsys):
+    assert main(["resume", "--addr", address, "--actor", "ada", "--reason", "over"]) == REFUSED
+    told = capsys.readouterr()
+    assert told.out == "Nothing was changed.\n"
+    assert told.err.splitlines() == [
+        "risk      halted -> active",
+        "drawdown  3.10% -> 3.10%",
+        "peak      100000.00 -> 100000.00 USD",
+        "equity    96900.00 USD",
+        "orders    0 without a known end; held: 0.03 BTCUSDT",
+        "tollgate: this is no terminal to ask at; say --yes",
+    ]
+    assert [asked[-1] for asked in risk.asked] == [""]
+
+
+@pytest.mark.parametrize(("typed", "code", "steps"), [(b"y\n", DONE, 2), (b"\n", REFUSED, 1), (b"no\n", REFUSED, 1)])
+def test_at_a_terminal_a_person_is_asked(address, risk, typed, code, steps):
+    ours, theirs = pty.openpty()
+    line = "import sys; from gateway.cli import main; raise SystemExit(main(sys.argv[1:]))"
+    command = [sys.executable, "-c", line, "resume", "--addr", address, "--reason", "over"]
+    os.write(ours, typed)
+    assert subprocess.run(command, stdin=theirs, capture_output=True, check=False, timeout=20).returncode == code
+    os.close(ours)
+    os.close(theirs)
+    assert len(risk.asked) == steps
+
+
+def test_a_flatten_tells_what_is_closed_and_what_is_left(address, capsys):
+    command = ["flatten", "--addr", address, "--actor", "ada", "--reason"]
+    assert main([*command, "out"]) == DONE
+    assert capsys.readouterr().out.splitlines()[1] == "BTCUSDT  0.03  closed"
+    assert main([*command, "thin"]) == REFUSED
+    assert capsys.readouterr().out.splitlines()[2] == "ETHUSDT  -2  -1 LEFT: cancelled"
+
+
+@pytest.mark.parametrize("command", ["halt", "resume", "reset", "flatten"])
 def test_a_move_of_the_risk_state_needs_a_reason(command, capsys):
     with pytest.raises(SystemExit) as exit_code:
         main([command])

@@ -227,11 +227,54 @@ def test_a_foreign_trade_on_the_account_stops_openings_and_is_journaled(gateways
         assert "differs from the journal" in refused.value.details()
         foreign_trade("Sell")
         time.sleep(2.5)
-        risk.Resume(risk_pb2.ResumeRequest(actor="ada", reason="closed by hand"))
+        shown = risk.Resume(risk_pb2.ResumeRequest(actor="ada", reason="closed by hand"))
+        again = risk_pb2.ResumeRequest(actor="ada", reason="closed by hand", confirm_token=shown.confirm_token)
+        assert risk.Resume(again).ok
         wait_until(lambda: system_ok(channel))
         assert bought(channel, "three").ok
         flattened(channel, "out-closed-by-hand")
     assert "account_differs" in gateways.log.read_text(encoding="utf8")
+
+
+def resumed(risk):
+    asked = {"actor": "ada", "reason": "the test is over"}
+    token = risk.Resume(risk_pb2.ResumeRequest(**asked)).confirm_token
+    assert risk.Resume(risk_pb2.ResumeRequest(**asked, confirm_token=token)).ok
+
+
+def test_a_flatten_closes_at_the_exchange_past_a_halt_and_is_flat_by_its_own_word(gateways, foreign):
+    with gateways.running() as channel:
+        risk = risk_pb2_grpc.RiskServiceStub(channel)
+        assert bought(channel, "to-flatten", usd=3000.0).ok
+        risk.Halt(risk_pb2.HaltRequest(actor="ada", reason="now"))
+        with pytest.raises(grpc.RpcError, match="trading is halted"):
+            bought(channel, "mine", usd=100.0, side="sell", reduce_only=True)
+        told = risk.Flatten(risk_pb2.FlattenRequest(actor="ada", reason="out"), timeout=SECONDS_MAX)
+        assert (told.ok, told.risk.state, told.positions[0].qty_left) == (True, "halted", 0), told
+        positions = foreign.get_positions(category="linear", settleCoin="USDT")["result"]["list"]
+        assert [row for row in positions if float(row["size"])] == []
+        resumed(risk)
+        assert bought(channel, "after-flatten").ok
+        flattened(channel, "out-after-flatten")
+
+
+def test_a_halt_cancels_what_rests_on_the_account_and_the_journal_tells_of_it(gateways, foreign):
+    with gateways.running() as channel:
+        risk = risk_pb2_grpc.RiskServiceStub(channel)
+        foreign.place_order(
+            category="linear",
+            symbol="BTCUSDT",
+            side="Buy",
+            orderType="Limit",
+            qty="0.001",
+            price="10000",
+            positionIdx=0,
+        )
+        risk.Halt(risk_pb2.HaltRequest(actor="ada", reason="now"))
+        told = "after the halt: 1 orders cancelled; the venue has none open"
+        wait_until(lambda: told in {one.reason for one in risk.GetRisk(risk_pb2.GetRiskRequest()).changes})
+        assert foreign.get_open_orders(category="linear", settleCoin="USDT")["result"]["list"] == []
+        resumed(risk)
 
 
 def test_during_a_ban_nothing_at_all_is_sent_and_the_api_says_until_when(exchange, gateways):
@@ -278,19 +321,23 @@ def system_ok(channel):
 
 
 @pytest.fixture
-def foreign_trade(exchange):
-    """Trades by the other key of the account, as a person at the exchange's own page would."""
+def foreign(exchange):
+    """The other key of the account, as a person at the exchange's own page has it."""
     from pybit.unified_trading import HTTP
 
     session = HTTP(api_key="FOREIGN0001", api_secret=SECRET)
     session.endpoint = f"http://127.0.0.1:{exchange}"
     session.client.trust_env = False
-
-    def trade(side):
-        session.place_order(category="linear", symbol="BTCUSDT", side=side, orderType="Market", qty="0.01")
-
-    yield trade
+    yield session
     session.client.close()
+
+
+@pytest.fixture
+def foreign_trade(foreign):
+    """Trades by the other key."""
+    return lambda side: foreign.place_order(
+        category="linear", symbol="BTCUSDT", side=side, orderType="Market", qty="0.01"
+    )
 
 
 ECHO = f"error sign! origin_string[1700000000000{CANARY_KEY}5000] {SECRET}"

@@ -9,6 +9,7 @@ from fakes import FakeModel
 from world import World
 
 from gateway.calibration import Calibration
+from gateway.confirmations import Confirmations
 from gateway.health import Health
 from gateway.rpc.server import Server
 from gateway.rpc.servicers import Servicers, servicers
@@ -51,6 +52,8 @@ def build(world: World, model: FakeModel, rate_limit_max: int) -> Servicers:
         path=world.path,
         decisions=world.decisions(model),
         guard=world.guard,
+        kill_switch=world.kill_switch,
+        confirmations=Confirmations(world.clock),
         health=health,
         calibration=calibration,
         journal=world.journal,

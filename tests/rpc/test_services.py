@@ -326,7 +326,9 @@ async def test_a_halt_is_423_until_it_is_resumed(running):
     told = await refused(execute(running))
     assert (told.reason, told.http_status) == ("HALTED", "423")
     assert (await consensus(running)).allow is False
-    assert (await stub.Resume(risk_pb2.ResumeRequest())).risk.state == "active"
+    shown = await stub.Resume(risk_pb2.ResumeRequest())
+    assert (shown.ok, shown.preview.to_state) == (False, "active")
+    assert (await stub.Resume(risk_pb2.ResumeRequest(confirm_token=shown.confirm_token))).risk.state == "active"
     assert (await execute(running, qty_usd=100.0)).ok
     changes = (await stub.GetRisk(risk_pb2.GetRiskRequest())).changes
     assert [(change.actor, change.reason) for change in changes] == [("127.0.0.1", "unstated"), ("ann", "drill")]

@@ -9,7 +9,7 @@
    part is kept for orders that reduce a position.
 6. The breaker holds back orders that open a position.
 
-An order that was approved before a halt, and waits for its turn, is not sent after it.
+An order that was approved before a halt, and waits for its turn, is not sent after it; the reductions of a flatten are.
 """
 
 import math
@@ -28,6 +28,7 @@ from gateway.ports import Clock
 CREATE = "place_order"
 LIMITS: Mapping[str, int] = {
     CREATE: 10,
+    "cancel_all_orders": 10,
     "get_open_orders": 50,
     "get_order_history": 50,
     "get_executions": 50,
@@ -81,9 +82,9 @@ class Budget:
         clock: Clock,
         alarm: Callable[[Alarm], None],
         ban: AddressBan,
-        halted: Callable[[], bool] = lambda: False,
+        halted: Callable[[bool], bool] = lambda _: False,
     ) -> None:
-        """`halted`: whether an operator, or an alarm, has forbidden every order."""
+        """`halted`: whether an operator, or an alarm, has forbidden every order, told whether it only reduces."""
         self._clock = clock
         self._halted = halted
         self._alarm = alarm
@@ -100,7 +101,7 @@ class Budget:
     def block(self, *, reduce_only: bool) -> VenueBlock | None:
         """Why no such order may go out at this moment; None when it may."""
         now_ms = self._clock.now_ms()
-        if self._halted():
+        if self._halted(reduce_only):
             return _block("trading is halted", SPAN_MS)
         if self._stopped:
             return VenueBlock(what=self._stopped, retry_after_seconds=STOPPED_RETRY_SECONDS)

@@ -28,6 +28,7 @@ from gateway.adapters.venue_bybit.budget import CREATE
 from gateway.adapters.venue_bybit.codes import NOT_DONE, STALE_FILTERS, CodeKind
 from gateway.adapters.venue_bybit.events import OrderEvents
 from gateway.adapters.venue_bybit.ladder import CATEGORY, Ladder
+from gateway.adapters.venue_bybit.reads import SETTLE_COIN, asked, rows_of
 from gateway.adapters.venue_bybit.session import BybitSession, NotSentError, Refusal, Reply, VenueFault
 from gateway.adapters.venue_bybit.trail import Trail
 from gateway.core.model import Evidence, Order, OrderLinkId, OrderRecord, OrderState, Outcome, Side, Symbol
@@ -169,6 +170,12 @@ class BybitVenue:
         if outcome.state is not OrderState.UNKNOWN:
             self._absence.settle(link)
         return outcome
+
+    async def cancel_open(self) -> int:
+        """Cancel every open order of the account, whoever made it; how many. Raises VenueUnavailableError."""
+        method = "cancel_all_orders"
+        reply = await asked(self._reductions, method, category=CATEGORY, settleCoin=SETTLE_COIN)
+        return len(rows_of(method, reply.result))
 
     def _sized(self, approved: Approved) -> _Sendable | str:
         """The order as the venue's filters allow it, or why they do not."""

@@ -58,6 +58,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """FAILED_PRECONDITION, 412. The model is older than its card allows; train and activate a new version."""
     MODEL_MARKET_MISMATCH: _ErrorReason.ValueType  # 31
     """FAILED_PRECONDITION, 412. The model was made for another market: a demonstration model never speaks for a real one. Activate a model of this market."""
+    CONFIRMATION_EXPIRED: _ErrorReason.ValueType  # 60
+    """FAILED_PRECONDITION, 412. The token of a resume or a reset no longer counts: it was used, is a minute old, or the risk state has moved; ask for a new one and look again."""
     RISK_LOCKED: _ErrorReason.ValueType  # 12
     """FAILED_PRECONDITION, 423. The drawdown lock stands; see the RUNBOOK on the reset."""
     HALTED: _ErrorReason.ValueType  # 13
@@ -164,6 +166,8 @@ MODEL_EXPIRED: ErrorReason.ValueType  # 30
 """FAILED_PRECONDITION, 412. The model is older than its card allows; train and activate a new version."""
 MODEL_MARKET_MISMATCH: ErrorReason.ValueType  # 31
 """FAILED_PRECONDITION, 412. The model was made for another market: a demonstration model never speaks for a real one. Activate a model of this market."""
+CONFIRMATION_EXPIRED: ErrorReason.ValueType  # 60
+"""FAILED_PRECONDITION, 412. The token of a resume or a reset no longer counts: it was used, is a minute old, or the risk state has moved; ask for a new one and look again."""
 RISK_LOCKED: ErrorReason.ValueType  # 12
 """FAILED_PRECONDITION, 423. The drawdown lock stands; see the RUNBOOK on the reset."""
 HALTED: ErrorReason.ValueType  # 13

@@ -69,6 +69,11 @@ class JsonEdgeServiceStub:
                 request_serializer=google_dot_api_dot_httpbody__pb2.HttpBody.SerializeToString,
                 response_deserializer=trading_dot_v1_dot_risk__pb2.ResumeResponse.FromString,
                 _registered_method=True)
+        self.Flatten = channel.unary_unary(
+                '/trading.v1.JsonEdgeService/Flatten',
+                request_serializer=google_dot_api_dot_httpbody__pb2.HttpBody.SerializeToString,
+                response_deserializer=trading_dot_v1_dot_risk__pb2.FlattenResponse.FromString,
+                _registered_method=True)
 
 
 class JsonEdgeServiceServicer:
@@ -118,6 +123,13 @@ class JsonEdgeServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Flatten(self, request, context):
+        """RiskService.Flatten. Body: FlattenRequest, or nothing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_JsonEdgeServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -150,6 +162,11 @@ def add_JsonEdgeServiceServicer_to_server(servicer, server):
                     servicer.Resume,
                     request_deserializer=google_dot_api_dot_httpbody__pb2.HttpBody.FromString,
                     response_serializer=trading_dot_v1_dot_risk__pb2.ResumeResponse.SerializeToString,
+            ),
+            'Flatten': grpc.unary_unary_rpc_method_handler(
+                    servicer.Flatten,
+                    request_deserializer=google_dot_api_dot_httpbody__pb2.HttpBody.FromString,
+                    response_serializer=trading_dot_v1_dot_risk__pb2.FlattenResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -315,6 +332,33 @@ class JsonEdgeService:
             '/trading.v1.JsonEdgeService/Resume',
             google_dot_api_dot_httpbody__pb2.HttpBody.SerializeToString,
             trading_dot_v1_dot_risk__pb2.ResumeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Flatten(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/trading.v1.JsonEdgeService/Flatten',
+            google_dot_api_dot_httpbody__pb2.HttpBody.SerializeToString,
+            trading_dot_v1_dot_risk__pb2.FlattenResponse.FromString,
             options,
             channel_credentials,
             insecure,

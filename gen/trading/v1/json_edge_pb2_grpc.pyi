@@ -62,6 +62,8 @@ class JsonEdgeServiceStub:
     """RiskService.Halt. Body: HaltRequest, or nothing."""
     Resume: _grpc.UnaryUnaryMultiCallable[_httpbody_pb2.HttpBody, _risk_pb2.ResumeResponse]
     """RiskService.Resume. Body: ResumeRequest, or nothing."""
+    Flatten: _grpc.UnaryUnaryMultiCallable[_httpbody_pb2.HttpBody, _risk_pb2.FlattenResponse]
+    """RiskService.Flatten. Body: FlattenRequest, or nothing."""
 
 @_typing.type_check_only
 class JsonEdgeServiceAsyncStub(JsonEdgeServiceStub):
@@ -82,6 +84,8 @@ class JsonEdgeServiceAsyncStub(JsonEdgeServiceStub):
     """RiskService.Halt. Body: HaltRequest, or nothing."""
     Resume: _aio.UnaryUnaryMultiCallable[_httpbody_pb2.HttpBody, _risk_pb2.ResumeResponse]  # type: ignore[assignment]
     """RiskService.Resume. Body: ResumeRequest, or nothing."""
+    Flatten: _aio.UnaryUnaryMultiCallable[_httpbody_pb2.HttpBody, _risk_pb2.FlattenResponse]  # type: ignore[assignment]
+    """RiskService.Flatten. Body: FlattenRequest, or nothing."""
 
 class JsonEdgeServiceServicer(metaclass=_abc_1.ABCMeta):
     """The gateway's routes with a body."""
@@ -135,6 +139,14 @@ class JsonEdgeServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_risk_pb2.ResumeResponse, _abc.Awaitable[_risk_pb2.ResumeResponse]]:
         """RiskService.Resume. Body: ResumeRequest, or nothing."""
+
+    @_abc_1.abstractmethod
+    def Flatten(
+        self,
+        request: _httpbody_pb2.HttpBody,
+        context: _ServicerContext,
+    ) -> _typing.Union[_risk_pb2.FlattenResponse, _abc.Awaitable[_risk_pb2.FlattenResponse]]:
+        """RiskService.Flatten. Body: FlattenRequest, or nothing."""
 
 def add_JsonEdgeServiceServicer_to_server(servicer: JsonEdgeServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
 

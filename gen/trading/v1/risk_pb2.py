@@ -27,7 +27,7 @@ from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15trading/v1/risk.proto\x12\ntrading.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x10\n\x0eGetRiskRequest\"\x90\x01\n\x0fGetRiskResponse\x12%\n\x04risk\x18\x01 \x01(\x0b\x32\x17.trading.v1.RiskSummary\x12-\n\texposures\x18\x02 \x03(\x0b\x32\x1a.trading.v1.SymbolExposure\x12\'\n\x07\x63hanges\x18\x03 \x03(\x0b\x32\x16.trading.v1.RiskChange\"\x8a\x01\n\x0bRiskSummary\x12\r\n\x05state\x18\x01 \x01(\t\x12\x10\n\x08\x64rawdown\x18\x02 \x01(\x01\x12\x18\n\x10max_drawdown_pct\x18\x03 \x01(\x01\x12\x12\n\nequity_usd\x18\x04 \x01(\x01\x12\x17\n\x0fpeak_equity_usd\x18\x05 \x01(\x01\x12\x13\n\x0butilization\x18\x06 \x01(\x01\"G\n\x0eSymbolExposure\x12\x0e\n\x06symbol\x18\x01 \x01(\t\x12\x14\n\x0c\x65xposure_usd\x18\x02 \x01(\x01\x12\x0f\n\x07\x63\x61p_usd\x18\x03 \x01(\x01\"{\n\nRiskChange\x12\x12\n\nfrom_state\x18\x01 \x01(\t\x12\x10\n\x08to_state\x18\x02 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12(\n\x04time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"@\n\x0cResetRequest\x12\x16\n\x05\x61\x63tor\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18\x64\x12\x18\n\x06reason\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\xf4\x03\"S\n\rResetResponse\x12\n\n\x02ok\x18\x01 \x01(\x08\x12%\n\x04risk\x18\x02 \x01(\x0b\x32\x17.trading.v1.RiskSummary\x12\x0f\n\x07message\x18\x03 \x01(\t\"?\n\x0bHaltRequest\x12\x16\n\x05\x61\x63tor\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18\x64\x12\x18\n\x06reason\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\xf4\x03\"R\n\x0cHaltResponse\x12\n\n\x02ok\x18\x01 \x01(\x08\x12%\n\x04risk\x18\x02 \x01(\x0b\x32\x17.trading.v1.RiskSummary\x12\x0f\n\x07message\x18\x03 \x01(\t\"A\n\rResumeRequest\x12\x16\n\x05\x61\x63tor\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18\x64\x12\x18\n\x06reason\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\xf4\x03\"T\n\x0eResumeResponse\x12\n\n\x02ok\x18\x01 \x01(\x08\x12%\n\x04risk\x18\x02 \x01(\x0b\x32\x17.trading.v1.RiskSummary\x12\x0f\n\x07message\x18\x03 \x01(\t2\x9e\x02\n\x0bRiskService\x12U\n\x07GetRisk\x12\x1a.trading.v1.GetRiskRequest\x1a\x1b.trading.v1.GetRiskResponse\"\x11\x82\xd3\xe4\x93\x02\x0b\x12\t/api/risk\x12<\n\x05Reset\x12\x18.trading.v1.ResetRequest\x1a\x19.trading.v1.ResetResponse\x12\x39\n\x04Halt\x12\x17.trading.v1.HaltRequest\x1a\x18.trading.v1.HaltResponse\x12?\n\x06Resume\x12\x19.trading.v1.ResumeRequest\x1a\x1a.trading.v1.ResumeResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15trading/v1/risk.proto\x12\ntrading.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x10\n\x0eGetRiskRequest\"\x90\x01\n\x0fGetRiskResponse\x12%\n\x04risk\x18\x01 \x01(\x0b\x32\x17.trading.v1.RiskSummary\x12-\n\texposures\x18\x02 \x03(\x0b\x32\x1a.trading.v1.SymbolExposure\x12\'\n\x07\x63hanges\x18\x03 \x03(\x0b\x32\x16.trading.v1.RiskChange\"\x8a\x01\n\x0bRiskSummary\x12\r\n\x05state\x18\x01 \x01(\t\x12\x10\n\x08\x64rawdown\x18\x02 \x01(\x01\x12\x18\n\x10max_drawdown_pct\x18\x03 \x01(\x01\x12\x12\n\nequity_usd\x18\x04 \x01(\x01\x12\x17\n\x0fpeak_equity_usd\x18\x05 \x01(\x01\x12\x13\n\x0butilization\x18\x06 \x01(\x01\"G\n\x0eSymbolExposure\x12\x0e\n\x06symbol\x18\x01 \x01(\t\x12\x14\n\x0c\x65xposure_usd\x18\x02 \x01(\x01\x12\x0f\n\x07\x63\x61p_usd\x18\x03 \x01(\x01\"{\n\nRiskChange\x12\x12\n\nfrom_state\x18\x01 \x01(\t\x12\x10\n\x08to_state\x18\x02 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12(\n\x04time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"r\n\x0cResetRequest\x12\x16\n\x05\x61\x63tor\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18\x64\x12\x18\n\x06reason\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\xf4\x03\x12\x10\n\x08two_step\x18\x03 \x01(\x08\x12\x1e\n\rconfirm_token\x18\x04 \x01(\tB\x07\xbaH\x04r\x02\x18\x64\"\xab\x01\n\rResetResponse\x12\n\n\x02ok\x18\x01 \x01(\x08\x12%\n\x04risk\x18\x02 \x01(\x0b\x32\x17.trading.v1.RiskSummary\x12\x0f\n\x07message\x18\x03 \x01(\t\x12(\n\x07preview\x18\x04 \x01(\x0b\x32\x17.trading.v1.RiskPreview\x12\x1a\n\rconfirm_token\x18\x05 \x01(\tH\x00\x88\x01\x01\x42\x10\n\x0e_confirm_token\"\x95\x02\n\x0bRiskPreview\x12\x12\n\nfrom_state\x18\x01 \x01(\t\x12\x10\n\x08to_state\x18\x02 \x01(\t\x12\x12\n\nequity_usd\x18\x03 \x01(\x01\x12\x17\n\x0fpeak_equity_usd\x18\x04 \x01(\x01\x12\x16\n\x0epeak_after_usd\x18\x05 \x01(\x01\x12\x10\n\x08\x64rawdown\x18\x06 \x01(\x01\x12\x16\n\x0e\x64rawdown_after\x18\x07 \x01(\x01\x12\x13\n\x0bopen_orders\x18\x08 \x01(\x05\x12+\n\tpositions\x18\t \x03(\x0b\x32\x18.trading.v1.HeldPosition\x12/\n\x0b\x65xpire_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"+\n\x0cHeldPosition\x12\x0e\n\x06symbol\x18\x01 \x01(\t\x12\x0b\n\x03qty\x18\x02 \x01(\x01\"P\n\x0bHaltRequest\x12\x16\n\x05\x61\x63tor\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18\x64\x12\x18\n\x06reason\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\xf4\x03\x12\x0f\n\x07\x66latten\x18\x03 \x01(\x08\"R\n\x0cHaltResponse\x12\n\n\x02ok\x18\x01 \x01(\x08\x12%\n\x04risk\x18\x02 \x01(\x0b\x32\x17.trading.v1.RiskSummary\x12\x0f\n\x07message\x18\x03 \x01(\t\"a\n\rResumeRequest\x12\x16\n\x05\x61\x63tor\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18\x64\x12\x18\n\x06reason\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\xf4\x03\x12\x1e\n\rconfirm_token\x18\x03 \x01(\tB\x07\xbaH\x04r\x02\x18\x64\"\xac\x01\n\x0eResumeResponse\x12\n\n\x02ok\x18\x01 \x01(\x08\x12%\n\x04risk\x18\x02 \x01(\x0b\x32\x17.trading.v1.RiskSummary\x12\x0f\n\x07message\x18\x03 \x01(\t\x12(\n\x07preview\x18\x04 \x01(\x0b\x32\x17.trading.v1.RiskPreview\x12\x1a\n\rconfirm_token\x18\x05 \x01(\tH\x00\x88\x01\x01\x42\x10\n\x0e_confirm_token\"B\n\x0e\x46lattenRequest\x12\x16\n\x05\x61\x63tor\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18\x64\x12\x18\n\x06reason\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\xf4\x03\"\x9c\x01\n\x0f\x46lattenResponse\x12\n\n\x02ok\x18\x01 \x01(\x08\x12%\n\x04risk\x18\x02 \x01(\x0b\x32\x17.trading.v1.RiskSummary\x12\x0f\n\x07message\x18\x03 \x01(\t\x12\x30\n\tpositions\x18\x04 \x03(\x0b\x32\x1d.trading.v1.FlattenedPosition\x12\x13\n\x0bopen_orders\x18\x05 \x01(\x05\"V\n\x11\x46lattenedPosition\x12\x0e\n\x06symbol\x18\x01 \x01(\t\x12\x12\n\nqty_before\x18\x02 \x01(\x01\x12\x10\n\x08qty_left\x18\x03 \x01(\x01\x12\x0b\n\x03why\x18\x04 \x01(\t2\xe2\x02\n\x0bRiskService\x12U\n\x07GetRisk\x12\x1a.trading.v1.GetRiskRequest\x1a\x1b.trading.v1.GetRiskResponse\"\x11\x82\xd3\xe4\x93\x02\x0b\x12\t/api/risk\x12<\n\x05Reset\x12\x18.trading.v1.ResetRequest\x1a\x19.trading.v1.ResetResponse\x12\x39\n\x04Halt\x12\x17.trading.v1.HaltRequest\x1a\x18.trading.v1.HaltResponse\x12?\n\x06Resume\x12\x19.trading.v1.ResumeRequest\x1a\x1a.trading.v1.ResumeResponse\x12\x42\n\x07\x46latten\x12\x1a.trading.v1.FlattenRequest\x1a\x1b.trading.v1.FlattenResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,6 +38,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RESETREQUEST'].fields_by_name['actor']._serialized_options = b'\272H\004r\002\030d'
   _globals['_RESETREQUEST'].fields_by_name['reason']._loaded_options = None
   _globals['_RESETREQUEST'].fields_by_name['reason']._serialized_options = b'\272H\005r\003\030\364\003'
+  _globals['_RESETREQUEST'].fields_by_name['confirm_token']._loaded_options = None
+  _globals['_RESETREQUEST'].fields_by_name['confirm_token']._serialized_options = b'\272H\004r\002\030d'
   _globals['_HALTREQUEST'].fields_by_name['actor']._loaded_options = None
   _globals['_HALTREQUEST'].fields_by_name['actor']._serialized_options = b'\272H\004r\002\030d'
   _globals['_HALTREQUEST'].fields_by_name['reason']._loaded_options = None
@@ -46,6 +48,12 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RESUMEREQUEST'].fields_by_name['actor']._serialized_options = b'\272H\004r\002\030d'
   _globals['_RESUMEREQUEST'].fields_by_name['reason']._loaded_options = None
   _globals['_RESUMEREQUEST'].fields_by_name['reason']._serialized_options = b'\272H\005r\003\030\364\003'
+  _globals['_RESUMEREQUEST'].fields_by_name['confirm_token']._loaded_options = None
+  _globals['_RESUMEREQUEST'].fields_by_name['confirm_token']._serialized_options = b'\272H\004r\002\030d'
+  _globals['_FLATTENREQUEST'].fields_by_name['actor']._loaded_options = None
+  _globals['_FLATTENREQUEST'].fields_by_name['actor']._serialized_options = b'\272H\004r\002\030d'
+  _globals['_FLATTENREQUEST'].fields_by_name['reason']._loaded_options = None
+  _globals['_FLATTENREQUEST'].fields_by_name['reason']._serialized_options = b'\272H\005r\003\030\364\003'
   _globals['_RISKSERVICE'].methods_by_name['GetRisk']._loaded_options = None
   _globals['_RISKSERVICE'].methods_by_name['GetRisk']._serialized_options = b'\202\323\344\223\002\013\022\t/api/risk'
   _globals['_GETRISKREQUEST']._serialized_start=129
@@ -59,17 +67,27 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RISKCHANGE']._serialized_start=508
   _globals['_RISKCHANGE']._serialized_end=631
   _globals['_RESETREQUEST']._serialized_start=633
-  _globals['_RESETREQUEST']._serialized_end=697
-  _globals['_RESETRESPONSE']._serialized_start=699
-  _globals['_RESETRESPONSE']._serialized_end=782
-  _globals['_HALTREQUEST']._serialized_start=784
-  _globals['_HALTREQUEST']._serialized_end=847
-  _globals['_HALTRESPONSE']._serialized_start=849
-  _globals['_HALTRESPONSE']._serialized_end=931
-  _globals['_RESUMEREQUEST']._serialized_start=933
-  _globals['_RESUMEREQUEST']._serialized_end=998
-  _globals['_RESUMERESPONSE']._serialized_start=1000
-  _globals['_RESUMERESPONSE']._serialized_end=1084
-  _globals['_RISKSERVICE']._serialized_start=1087
-  _globals['_RISKSERVICE']._serialized_end=1373
+  _globals['_RESETREQUEST']._serialized_end=747
+  _globals['_RESETRESPONSE']._serialized_start=750
+  _globals['_RESETRESPONSE']._serialized_end=921
+  _globals['_RISKPREVIEW']._serialized_start=924
+  _globals['_RISKPREVIEW']._serialized_end=1201
+  _globals['_HELDPOSITION']._serialized_start=1203
+  _globals['_HELDPOSITION']._serialized_end=1246
+  _globals['_HALTREQUEST']._serialized_start=1248
+  _globals['_HALTREQUEST']._serialized_end=1328
+  _globals['_HALTRESPONSE']._serialized_start=1330
+  _globals['_HALTRESPONSE']._serialized_end=1412
+  _globals['_RESUMEREQUEST']._serialized_start=1414
+  _globals['_RESUMEREQUEST']._serialized_end=1511
+  _globals['_RESUMERESPONSE']._serialized_start=1514
+  _globals['_RESUMERESPONSE']._serialized_end=1686
+  _globals['_FLATTENREQUEST']._serialized_start=1688
+  _globals['_FLATTENREQUEST']._serialized_end=1754
+  _globals['_FLATTENRESPONSE']._serialized_start=1757
+  _globals['_FLATTENRESPONSE']._serialized_end=1913
+  _globals['_FLATTENEDPOSITION']._serialized_start=1915
+  _globals['_FLATTENEDPOSITION']._serialized_end=2001
+  _globals['_RISKSERVICE']._serialized_start=2004
+  _globals['_RISKSERVICE']._serialized_end=2358
 # @@protoc_insertion_point(module_scope)

@@ -89,7 +89,7 @@ class RiskSummary(_message.Message):
     state: _builtins.str
     """"active" (orders pass), "reducing" (the account at the venue is not what the
     journal says: only reduce-only orders pass), "locked" (drawdown: only
-    reduce-only orders pass) or "halted" (nothing passes).
+    reduce-only orders pass) or "halted" (nothing passes but a flatten's own orders).
     """
     drawdown: _builtins.float
     """How far the equity stands below its peak, as a fraction of the peak, 0 to 1."""
@@ -197,19 +197,29 @@ class ResetRequest(_message.Message):
 
     ACTOR_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
+    TWO_STEP_FIELD_NUMBER: _builtins.int
+    CONFIRM_TOKEN_FIELD_NUMBER: _builtins.int
     actor: _builtins.str
     """Who asks, at most 100 characters. Absent: the client's address."""
     reason: _builtins.str
     """Why, at most 500 characters. Absent: "unstated"."""
+    two_step: _builtins.bool
+    """True: change nothing yet, and answer `preview` and `confirmToken`. Absent:
+    reset at once.
+    """
+    confirm_token: _builtins.str
+    """The token of the first step, at most 100 characters. Absent: there was none."""
     def __init__(
         self,
         *,
         actor: _builtins.str = ...,
         reason: _builtins.str = ...,
+        two_step: _builtins.bool = ...,
+        confirm_token: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "reason", b"reason"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "confirm_token", b"confirm_token", "reason", b"reason", "two_step", b"two_step"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -224,13 +234,23 @@ class ResetResponse(_message.Message):
     OK_FIELD_NUMBER: _builtins.int
     RISK_FIELD_NUMBER: _builtins.int
     MESSAGE_FIELD_NUMBER: _builtins.int
+    PREVIEW_FIELD_NUMBER: _builtins.int
+    CONFIRM_TOKEN_FIELD_NUMBER: _builtins.int
     ok: _builtins.bool
-    """True: the reset is recorded and in force."""
+    """True: the reset is recorded and in force. False: nothing was changed yet, or
+    something came meanwhile and stands; `message` says which.
+    """
     message: _builtins.str
     """One sentence for a person."""
+    confirm_token: _builtins.str
+    """What the second step must bring; absent when it was done."""
     @_builtins.property
     def risk(self) -> Global___RiskSummary:
         """The risk state after it."""
+
+    @_builtins.property
+    def preview(self) -> Global___RiskPreview:
+        """What the second step will do; absent when it was done."""
 
     def __init__(
         self,
@@ -238,14 +258,106 @@ class ResetResponse(_message.Message):
         ok: _builtins.bool = ...,
         risk: Global___RiskSummary | None = ...,
         message: _builtins.str = ...,
+        preview: Global___RiskPreview | None = ...,
+        confirm_token: _builtins.str | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["risk", b"risk"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_confirm_token", b"_confirm_token", "confirm_token", b"confirm_token", "preview", b"preview", "risk", b"risk"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["message", b"message", "ok", b"ok", "risk", b"risk"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_confirm_token", b"_confirm_token", "confirm_token", b"confirm_token", "message", b"message", "ok", b"ok", "preview", b"preview", "risk", b"risk"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__confirm_token: _TypeAlias = _typing.Literal["confirm_token"]  # noqa: Y015
+    _WhichOneofArgType__confirm_token: _TypeAlias = _typing.Literal["_confirm_token", b"_confirm_token"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__confirm_token) -> _WhichOneofReturnType__confirm_token | None: ...
+
+Global___ResetResponse: _TypeAlias = ResetResponse  # noqa: Y015
+
+@_typing.final
+class RiskPreview(_message.Message):
+    """What a resume or a reset will do."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FROM_STATE_FIELD_NUMBER: _builtins.int
+    TO_STATE_FIELD_NUMBER: _builtins.int
+    EQUITY_USD_FIELD_NUMBER: _builtins.int
+    PEAK_EQUITY_USD_FIELD_NUMBER: _builtins.int
+    PEAK_AFTER_USD_FIELD_NUMBER: _builtins.int
+    DRAWDOWN_FIELD_NUMBER: _builtins.int
+    DRAWDOWN_AFTER_FIELD_NUMBER: _builtins.int
+    OPEN_ORDERS_FIELD_NUMBER: _builtins.int
+    POSITIONS_FIELD_NUMBER: _builtins.int
+    EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    from_state: _builtins.str
+    """The state now."""
+    to_state: _builtins.str
+    """The state after it."""
+    equity_usd: _builtins.float
+    """What the account is worth, in US dollars, as it was last known."""
+    peak_equity_usd: _builtins.float
+    """The peak that the drawdown is measured from, in US dollars."""
+    peak_after_usd: _builtins.float
+    """The peak after it, in US dollars: a reset makes it the equity of its moment."""
+    drawdown: _builtins.float
+    """The drawdown, as a fraction of the peak."""
+    drawdown_after: _builtins.float
+    """The drawdown after it, as a fraction of that peak."""
+    open_orders: _builtins.int
+    """Orders whose end is not known."""
+    @_builtins.property
+    def positions(self) -> _containers.RepeatedCompositeFieldContainer[Global___HeldPosition]:
+        """What is held."""
+
+    @_builtins.property
+    def expire_time(self) -> _timestamp_pb2.Timestamp:
+        """Until when the token counts: 60 seconds, and only while the state does not move."""
+
+    def __init__(
+        self,
+        *,
+        from_state: _builtins.str = ...,
+        to_state: _builtins.str = ...,
+        equity_usd: _builtins.float = ...,
+        peak_equity_usd: _builtins.float = ...,
+        peak_after_usd: _builtins.float = ...,
+        drawdown: _builtins.float = ...,
+        drawdown_after: _builtins.float = ...,
+        open_orders: _builtins.int = ...,
+        positions: _abc.Iterable[Global___HeldPosition] | None = ...,
+        expire_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["drawdown", b"drawdown", "drawdown_after", b"drawdown_after", "equity_usd", b"equity_usd", "expire_time", b"expire_time", "from_state", b"from_state", "open_orders", b"open_orders", "peak_after_usd", b"peak_after_usd", "peak_equity_usd", b"peak_equity_usd", "positions", b"positions", "to_state", b"to_state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___ResetResponse: _TypeAlias = ResetResponse  # noqa: Y015
+Global___RiskPreview: _TypeAlias = RiskPreview  # noqa: Y015
+
+@_typing.final
+class HeldPosition(_message.Message):
+    """One open position."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SYMBOL_FIELD_NUMBER: _builtins.int
+    QTY_FIELD_NUMBER: _builtins.int
+    symbol: _builtins.str
+    """The instrument."""
+    qty: _builtins.float
+    """The quantity in units of the base asset; positive is long."""
+    def __init__(
+        self,
+        *,
+        symbol: _builtins.str = ...,
+        qty: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["qty", b"qty", "symbol", b"symbol"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___HeldPosition: _TypeAlias = HeldPosition  # noqa: Y015
 
 @_typing.final
 class HaltRequest(_message.Message):
@@ -255,19 +367,25 @@ class HaltRequest(_message.Message):
 
     ACTOR_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
+    FLATTEN_FIELD_NUMBER: _builtins.int
     actor: _builtins.str
     """Who asks, at most 100 characters. Absent: the client's address."""
     reason: _builtins.str
     """Why, at most 500 characters. Absent: "unstated"."""
+    flatten: _builtins.bool
+    """True: close every position after it, as Flatten does, without waiting for
+    the end. Absent: positions stay as they are.
+    """
     def __init__(
         self,
         *,
         actor: _builtins.str = ...,
         reason: _builtins.str = ...,
+        flatten: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "reason", b"reason"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "flatten", b"flatten", "reason", b"reason"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -313,6 +431,86 @@ class ResumeRequest(_message.Message):
 
     ACTOR_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
+    CONFIRM_TOKEN_FIELD_NUMBER: _builtins.int
+    actor: _builtins.str
+    """Who asks, at most 100 characters. Absent: the client's address."""
+    reason: _builtins.str
+    """Why, at most 500 characters. Absent: "unstated"."""
+    confirm_token: _builtins.str
+    """The token of the first step, at most 100 characters. Absent: this is the
+    first step, which changes nothing.
+    """
+    def __init__(
+        self,
+        *,
+        actor: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        confirm_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "confirm_token", b"confirm_token", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ResumeRequest: _TypeAlias = ResumeRequest  # noqa: Y015
+
+@_typing.final
+class ResumeResponse(_message.Message):
+    """The state after a resume."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OK_FIELD_NUMBER: _builtins.int
+    RISK_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    PREVIEW_FIELD_NUMBER: _builtins.int
+    CONFIRM_TOKEN_FIELD_NUMBER: _builtins.int
+    ok: _builtins.bool
+    """True: the resume is recorded and in force. False: nothing was changed yet, or
+    something came meanwhile and stands; `message` says which.
+    """
+    message: _builtins.str
+    """One sentence for a person."""
+    confirm_token: _builtins.str
+    """What the second step must bring; absent when it was done."""
+    @_builtins.property
+    def risk(self) -> Global___RiskSummary:
+        """The risk state after it; still "locked" when a drawdown lock stands, and
+        soon "reducing" again when the account still differs.
+        """
+
+    @_builtins.property
+    def preview(self) -> Global___RiskPreview:
+        """What the second step will do; absent when it was done."""
+
+    def __init__(
+        self,
+        *,
+        ok: _builtins.bool = ...,
+        risk: Global___RiskSummary | None = ...,
+        message: _builtins.str = ...,
+        preview: Global___RiskPreview | None = ...,
+        confirm_token: _builtins.str | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_confirm_token", b"_confirm_token", "confirm_token", b"confirm_token", "preview", b"preview", "risk", b"risk"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_confirm_token", b"_confirm_token", "confirm_token", b"confirm_token", "message", b"message", "ok", b"ok", "preview", b"preview", "risk", b"risk"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__confirm_token: _TypeAlias = _typing.Literal["confirm_token"]  # noqa: Y015
+    _WhichOneofArgType__confirm_token: _TypeAlias = _typing.Literal["_confirm_token", b"_confirm_token"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__confirm_token) -> _WhichOneofReturnType__confirm_token | None: ...
+
+Global___ResumeResponse: _TypeAlias = ResumeResponse  # noqa: Y015
+
+@_typing.final
+class FlattenRequest(_message.Message):
+    """A halt that closes what is held."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACTOR_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
     actor: _builtins.str
     """Who asks, at most 100 characters. Absent: the client's address."""
     reason: _builtins.str
@@ -329,26 +527,34 @@ class ResumeRequest(_message.Message):
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___ResumeRequest: _TypeAlias = ResumeRequest  # noqa: Y015
+Global___FlattenRequest: _TypeAlias = FlattenRequest  # noqa: Y015
 
 @_typing.final
-class ResumeResponse(_message.Message):
-    """The state after a resume."""
+class FlattenResponse(_message.Message):
+    """What a flatten came to."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     OK_FIELD_NUMBER: _builtins.int
     RISK_FIELD_NUMBER: _builtins.int
     MESSAGE_FIELD_NUMBER: _builtins.int
+    POSITIONS_FIELD_NUMBER: _builtins.int
+    OPEN_ORDERS_FIELD_NUMBER: _builtins.int
     ok: _builtins.bool
-    """True: the resume is recorded and in force."""
+    """True: nothing is held and nothing is open. False: see `positions`,
+    `openOrders` and `message`, and ask again.
+    """
     message: _builtins.str
     """One sentence for a person."""
+    open_orders: _builtins.int
+    """Orders whose end is not known, or that are open at the venue."""
     @_builtins.property
     def risk(self) -> Global___RiskSummary:
-        """The risk state after it; still "locked" when a drawdown lock stands, and
-        soon "reducing" again when the account still differs.
-        """
+        """The risk state after it: halted."""
+
+    @_builtins.property
+    def positions(self) -> _containers.RepeatedCompositeFieldContainer[Global___FlattenedPosition]:
+        """What was held, by symbol."""
 
     def __init__(
         self,
@@ -356,11 +562,47 @@ class ResumeResponse(_message.Message):
         ok: _builtins.bool = ...,
         risk: Global___RiskSummary | None = ...,
         message: _builtins.str = ...,
+        positions: _abc.Iterable[Global___FlattenedPosition] | None = ...,
+        open_orders: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["risk", b"risk"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["message", b"message", "ok", b"ok", "risk", b"risk"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["message", b"message", "ok", b"ok", "open_orders", b"open_orders", "positions", b"positions", "risk", b"risk"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___ResumeResponse: _TypeAlias = ResumeResponse  # noqa: Y015
+Global___FlattenResponse: _TypeAlias = FlattenResponse  # noqa: Y015
+
+@_typing.final
+class FlattenedPosition(_message.Message):
+    """What a flatten did to one position."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SYMBOL_FIELD_NUMBER: _builtins.int
+    QTY_BEFORE_FIELD_NUMBER: _builtins.int
+    QTY_LEFT_FIELD_NUMBER: _builtins.int
+    WHY_FIELD_NUMBER: _builtins.int
+    symbol: _builtins.str
+    """The instrument."""
+    qty_before: _builtins.float
+    """The quantity before, in units of the base asset; positive is long."""
+    qty_left: _builtins.float
+    """The quantity that is left; 0 when the position is closed."""
+    why: _builtins.str
+    """Why something is left; empty when nothing is."""
+    def __init__(
+        self,
+        *,
+        symbol: _builtins.str = ...,
+        qty_before: _builtins.float = ...,
+        qty_left: _builtins.float = ...,
+        why: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["qty_before", b"qty_before", "qty_left", b"qty_left", "symbol", b"symbol", "why", b"why"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FlattenedPosition: _TypeAlias = FlattenedPosition  # noqa: Y015

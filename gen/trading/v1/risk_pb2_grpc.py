@@ -57,6 +57,11 @@ class RiskServiceStub:
                 request_serializer=trading_dot_v1_dot_risk__pb2.ResumeRequest.SerializeToString,
                 response_deserializer=trading_dot_v1_dot_risk__pb2.ResumeResponse.FromString,
                 _registered_method=True)
+        self.Flatten = channel.unary_unary(
+                '/trading.v1.RiskService/Flatten',
+                request_serializer=trading_dot_v1_dot_risk__pb2.FlattenRequest.SerializeToString,
+                response_deserializer=trading_dot_v1_dot_risk__pb2.FlattenResponse.FromString,
+                _registered_method=True)
 
 
 class RiskServiceServicer:
@@ -76,16 +81,21 @@ class RiskServiceServicer:
 
     def Reset(self, request, context):
         """Lifts the drawdown lock and counts the drawdown from today's equity.
-        Does not lift a halt. Recorded with actor and reason.
+        Does not lift a halt. Recorded with actor and reason. At once, or in two
+        steps with `two_step`: the first answers a preview and a token, the second
+        brings the token.
 
         Errors: UNAVAILABLE (JOURNAL_UNAVAILABLE): nothing was changed.
+        FAILED_PRECONDITION (CONFIRMATION_EXPIRED): nothing was changed; look again.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Halt(self, request, context):
-        """Refuses every new order from now on, across restarts, until Resume.
+        """Refuses every new order from now on, across restarts, until Resume. Orders
+        that are open at the venue are cancelled after the answer; the changes of
+        GetRisk tell what came of it.
 
         Errors: UNAVAILABLE (JOURNAL_UNAVAILABLE): orders are refused all the same
         until the process restarts.
@@ -95,9 +105,25 @@ class RiskServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Resume(self, request, context):
-        """Lifts a halt, and the state "reducing". Does not lift a drawdown lock.
+        """Lifts a halt, and the state "reducing". Does not lift a drawdown lock. In
+        two steps: without a token it answers what would happen, and a token; with
+        the token it does it.
 
         Errors: UNAVAILABLE (JOURNAL_UNAVAILABLE): nothing was changed.
+        FAILED_PRECONDITION (CONFIRMATION_EXPIRED): nothing was changed; look again.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Flatten(self, request, context):
+        """Halts, then closes every position by reduce-only market orders, in rounds,
+        until nothing is held or open by the ledger and by the venue's own word, or
+        15 seconds have passed. A second call joins the one that runs. The halt
+        stands afterwards.
+
+        Errors: UNAVAILABLE (JOURNAL_UNAVAILABLE): halted until the process restarts,
+        and nothing was closed.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -125,6 +151,11 @@ def add_RiskServiceServicer_to_server(servicer, server):
                     servicer.Resume,
                     request_deserializer=trading_dot_v1_dot_risk__pb2.ResumeRequest.FromString,
                     response_serializer=trading_dot_v1_dot_risk__pb2.ResumeResponse.SerializeToString,
+            ),
+            'Flatten': grpc.unary_unary_rpc_method_handler(
+                    servicer.Flatten,
+                    request_deserializer=trading_dot_v1_dot_risk__pb2.FlattenRequest.FromString,
+                    response_serializer=trading_dot_v1_dot_risk__pb2.FlattenResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -238,6 +269,33 @@ class RiskService:
             '/trading.v1.RiskService/Resume',
             trading_dot_v1_dot_risk__pb2.ResumeRequest.SerializeToString,
             trading_dot_v1_dot_risk__pb2.ResumeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Flatten(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/trading.v1.RiskService/Flatten',
+            trading_dot_v1_dot_risk__pb2.FlattenRequest.SerializeToString,
+            trading_dot_v1_dot_risk__pb2.FlattenResponse.FromString,
             options,
             channel_credentials,
             insecure,

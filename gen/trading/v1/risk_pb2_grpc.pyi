@@ -45,20 +45,37 @@ class RiskServiceStub:
     """
     Reset: _grpc.UnaryUnaryMultiCallable[_risk_pb2.ResetRequest, _risk_pb2.ResetResponse]
     """Lifts the drawdown lock and counts the drawdown from today's equity.
-    Does not lift a halt. Recorded with actor and reason.
+    Does not lift a halt. Recorded with actor and reason. At once, or in two
+    steps with `two_step`: the first answers a preview and a token, the second
+    brings the token.
 
     Errors: UNAVAILABLE (JOURNAL_UNAVAILABLE): nothing was changed.
+    FAILED_PRECONDITION (CONFIRMATION_EXPIRED): nothing was changed; look again.
     """
     Halt: _grpc.UnaryUnaryMultiCallable[_risk_pb2.HaltRequest, _risk_pb2.HaltResponse]
-    """Refuses every new order from now on, across restarts, until Resume.
+    """Refuses every new order from now on, across restarts, until Resume. Orders
+    that are open at the venue are cancelled after the answer; the changes of
+    GetRisk tell what came of it.
 
     Errors: UNAVAILABLE (JOURNAL_UNAVAILABLE): orders are refused all the same
     until the process restarts.
     """
     Resume: _grpc.UnaryUnaryMultiCallable[_risk_pb2.ResumeRequest, _risk_pb2.ResumeResponse]
-    """Lifts a halt, and the state "reducing". Does not lift a drawdown lock.
+    """Lifts a halt, and the state "reducing". Does not lift a drawdown lock. In
+    two steps: without a token it answers what would happen, and a token; with
+    the token it does it.
 
     Errors: UNAVAILABLE (JOURNAL_UNAVAILABLE): nothing was changed.
+    FAILED_PRECONDITION (CONFIRMATION_EXPIRED): nothing was changed; look again.
+    """
+    Flatten: _grpc.UnaryUnaryMultiCallable[_risk_pb2.FlattenRequest, _risk_pb2.FlattenResponse]
+    """Halts, then closes every position by reduce-only market orders, in rounds,
+    until nothing is held or open by the ledger and by the venue's own word, or
+    15 seconds have passed. A second call joins the one that runs. The halt
+    stands afterwards.
+
+    Errors: UNAVAILABLE (JOURNAL_UNAVAILABLE): halted until the process restarts,
+    and nothing was closed.
     """
 
 @_typing.type_check_only
@@ -76,20 +93,37 @@ class RiskServiceAsyncStub(RiskServiceStub):
     """
     Reset: _aio.UnaryUnaryMultiCallable[_risk_pb2.ResetRequest, _risk_pb2.ResetResponse]  # type: ignore[assignment]
     """Lifts the drawdown lock and counts the drawdown from today's equity.
-    Does not lift a halt. Recorded with actor and reason.
+    Does not lift a halt. Recorded with actor and reason. At once, or in two
+    steps with `two_step`: the first answers a preview and a token, the second
+    brings the token.
 
     Errors: UNAVAILABLE (JOURNAL_UNAVAILABLE): nothing was changed.
+    FAILED_PRECONDITION (CONFIRMATION_EXPIRED): nothing was changed; look again.
     """
     Halt: _aio.UnaryUnaryMultiCallable[_risk_pb2.HaltRequest, _risk_pb2.HaltResponse]  # type: ignore[assignment]
-    """Refuses every new order from now on, across restarts, until Resume.
+    """Refuses every new order from now on, across restarts, until Resume. Orders
+    that are open at the venue are cancelled after the answer; the changes of
+    GetRisk tell what came of it.
 
     Errors: UNAVAILABLE (JOURNAL_UNAVAILABLE): orders are refused all the same
     until the process restarts.
     """
     Resume: _aio.UnaryUnaryMultiCallable[_risk_pb2.ResumeRequest, _risk_pb2.ResumeResponse]  # type: ignore[assignment]
-    """Lifts a halt, and the state "reducing". Does not lift a drawdown lock.
+    """Lifts a halt, and the state "reducing". Does not lift a drawdown lock. In
+    two steps: without a token it answers what would happen, and a token; with
+    the token it does it.
 
     Errors: UNAVAILABLE (JOURNAL_UNAVAILABLE): nothing was changed.
+    FAILED_PRECONDITION (CONFIRMATION_EXPIRED): nothing was changed; look again.
+    """
+    Flatten: _aio.UnaryUnaryMultiCallable[_risk_pb2.FlattenRequest, _risk_pb2.FlattenResponse]  # type: ignore[assignment]
+    """Halts, then closes every position by reduce-only market orders, in rounds,
+    until nothing is held or open by the ledger and by the venue's own word, or
+    15 seconds have passed. A second call joins the one that runs. The halt
+    stands afterwards.
+
+    Errors: UNAVAILABLE (JOURNAL_UNAVAILABLE): halted until the process restarts,
+    and nothing was closed.
     """
 
 class RiskServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -116,9 +150,12 @@ class RiskServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_risk_pb2.ResetResponse, _abc.Awaitable[_risk_pb2.ResetResponse]]:
         """Lifts the drawdown lock and counts the drawdown from today's equity.
-        Does not lift a halt. Recorded with actor and reason.
+        Does not lift a halt. Recorded with actor and reason. At once, or in two
+        steps with `two_step`: the first answers a preview and a token, the second
+        brings the token.
 
         Errors: UNAVAILABLE (JOURNAL_UNAVAILABLE): nothing was changed.
+        FAILED_PRECONDITION (CONFIRMATION_EXPIRED): nothing was changed; look again.
         """
 
     @_abc_1.abstractmethod
@@ -127,7 +164,9 @@ class RiskServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _risk_pb2.HaltRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_risk_pb2.HaltResponse, _abc.Awaitable[_risk_pb2.HaltResponse]]:
-        """Refuses every new order from now on, across restarts, until Resume.
+        """Refuses every new order from now on, across restarts, until Resume. Orders
+        that are open at the venue are cancelled after the answer; the changes of
+        GetRisk tell what came of it.
 
         Errors: UNAVAILABLE (JOURNAL_UNAVAILABLE): orders are refused all the same
         until the process restarts.
@@ -139,9 +178,27 @@ class RiskServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _risk_pb2.ResumeRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_risk_pb2.ResumeResponse, _abc.Awaitable[_risk_pb2.ResumeResponse]]:
-        """Lifts a halt, and the state "reducing". Does not lift a drawdown lock.
+        """Lifts a halt, and the state "reducing". Does not lift a drawdown lock. In
+        two steps: without a token it answers what would happen, and a token; with
+        the token it does it.
 
         Errors: UNAVAILABLE (JOURNAL_UNAVAILABLE): nothing was changed.
+        FAILED_PRECONDITION (CONFIRMATION_EXPIRED): nothing was changed; look again.
+        """
+
+    @_abc_1.abstractmethod
+    def Flatten(
+        self,
+        request: _risk_pb2.FlattenRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_risk_pb2.FlattenResponse, _abc.Awaitable[_risk_pb2.FlattenResponse]]:
+        """Halts, then closes every position by reduce-only market orders, in rounds,
+        until nothing is held or open by the ledger and by the venue's own word, or
+        15 seconds have passed. A second call joins the one that runs. The halt
+        stands afterwards.
+
+        Errors: UNAVAILABLE (JOURNAL_UNAVAILABLE): halted until the process restarts,
+        and nothing was closed.
         """
 
 def add_RiskServiceServicer_to_server(servicer: RiskServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
