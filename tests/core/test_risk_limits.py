@@ -8,9 +8,9 @@ from builders import BTC, NOW_MS, a_decision, a_policy, a_quote, a_standing, an_
 
 from gateway.core.facts import OtherExposure, Permission
 from gateway.core.hours import Window, parse_hours
-from gateway.core.model import DecisionId, Failure, OrderLinkId, RiskState, Side
+from gateway.core.model import Adjustment, DecisionId, Failure, OrderLinkId, RiskState, Side
 from gateway.core.reasons import CODES, Reason
-from gateway.core.risk import Approved, approve
+from gateway.core.risk import Approved, approve, restore
 from gateway.core.risk_market import check_losses
 
 LINK = OrderLinkId("tglink")
@@ -336,7 +336,7 @@ def test_prices_that_are_crossed_or_none_refuse_every_order(quote):
     assert told.message == (
         "No order was sent for BTCUSDT: its prices are crossed, or are no prices. Retry with the same key."
     )
-    assert set(told.metadata) == {"symbol", "bid", "ask"}
+    assert told.metadata == {"symbol": BTC, "bid": str(facts.quote.bid), "ask": str(facts.quote.ask)}
     refused(Reason.MARKET_DATA_STALE, closing(), facts)
 
 
@@ -401,6 +401,58 @@ def test_limits_are_told_in_plain_digits():
     assert flat.metadata == {"symbol": BTC, "position_qty": "-10"}
     few = refused(Reason.MIN_NOTIONAL, an_order(requested_usd=Decimal("1E+1"), confidence=Decimal(1)))
     assert few.metadata["qty_usd"] == "10"
+
+
+def test_what_was_approved_carries_all_that_a_venue_needs_and_a_journal_restores_it():
+    result = passes()
+    told = {
+        "order": an_order(),
+        "order_link_id": LINK,
+        "qty_usd": Decimal(1800),
+        "confidence": Decimal("0.9"),
+        "adjustments": result.adjustments,
+        "mid_price": Decimal(60_000),
+        "at_ms": NOW_MS,
+    }
+    assert {name: getattr(result, name) for name in told} == told
+    assert restore(**told) == result
+
+
+def test_a_reduction_tells_what_it_was_clipped_from_and_to():
+    result = passes(closing(), the_facts(position_qty=Decimal("0.02")))
+    clip = Adjustment(step="position", from_usd=Decimal(2000), to_usd=Decimal(1200), limit=Decimal(1200))
+    assert result.adjustments == (clip,)
+    crumbs = the_facts(position_qty=Decimal("0.00001"))
+    assert refused(Reason.MIN_NOTIONAL, closing(), crumbs).metadata["qty_usd"] == "0.6"
+
+
+def test_an_opening_order_without_any_confidence_has_none():
+    assert refused(Reason.LOW_CONFIDENCE, an_order(confidence=None)).metadata["confidence"] == "0"
+
+
+def test_a_model_that_tells_no_dissimilarity_is_told_without_one():
+    decision = a_decision(reasons=(Reason.MODEL_EXPIRED,), allow=False, dissimilarity=None)
+    named = an_order(decision_id=DecisionId("d1"), confidence=None)
+    assert set(refused(Reason.MODEL_EXPIRED, named, the_facts(decision=decision)).metadata) == {
+        "calibration",
+        "decisionId",
+        "model_version",
+    }
+
+
+@pytest.mark.parametrize(
+    ("reason", "facts", "words"),
+    [
+        (Reason.RECONCILING, {"unknown_orders": True}, "an earlier BTCUSDT order has an end that is not known yet"),
+        (Reason.DECISION_MISMATCH, {}, "there is no such decision"),
+        (Reason.MARKET_DATA_STALE, {"quote": a_quote(received_ms=0)}, "its price is too old"),
+        (Reason.MARKET_DATA_STALE, {"others": None}, "another symbol that is held has no fresh price, so the exposure"),
+    ],
+)
+def test_one_reason_has_a_sentence_for_each_cause(reason, facts, words):
+    named = {"decision_id": DecisionId("d9")} if reason is Reason.DECISION_MISMATCH else {}
+    told = refused(reason, an_order(**named), the_facts(**facts))
+    assert f": {words}" in told.message
 
 
 def test_a_cheap_symbol_has_a_reference_too():

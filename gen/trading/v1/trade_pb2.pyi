@@ -54,7 +54,9 @@ class ExecuteRequest(_message.Message):
     """
     decision_id: _builtins.str
     """A decision of ConsensusService that this order acts on. Its confidence,
-    symbol and side rule. Absent: `confidence` is taken as given.
+    symbol and side rule. Absent: `confidence` is taken as given; where the
+    gateway requires decisions (REQUIRE_DECISION, the default in live trading), an
+    order that opens a position is refused without one (DECISION_REQUIRED).
     """
     reduce_only: _builtins.bool
     """True: only shrink an open position, never open or turn one. Such an order
@@ -265,8 +267,10 @@ class Adjustment(_message.Message):
     TO_USD_FIELD_NUMBER: _builtins.int
     LIMIT_FIELD_NUMBER: _builtins.int
     step: _builtins.str
-    """"confidence" (scaled by it), "symbol_cap" (clipped to the room under the
-    cap) or "position" (clipped to what a reduce-only order can close).
+    """"confidence" (scaled by it), "kelly" (clipped to the fraction of the Kelly
+    bet), "volatility" (to what keeps the account's volatility at its target),
+    "symbol_cap", "stage_cap", "gross_cap", "net_cap" or "leverage" (to the room
+    under that limit), or "position" (to what a reduce-only order can close).
     """
     from_usd: _builtins.float
     """The notional before the step, in US dollars."""
