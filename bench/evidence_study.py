@@ -60,7 +60,7 @@ def _off(by: float, confidence: float) -> float:
 
 def _split(low: float, high: float, confidence: float) -> float:
     """Off by one amount below the middle of what is stated, by another above it."""
-    return confidence - (low if confidence < 0.58 else high)  # noqa: PLR2004 - near the median of spread 0.12
+    return confidence - (low if confidence < 0.58 else high)
 
 
 def _coin(_confidence: float) -> float:
@@ -82,7 +82,7 @@ MAKERS = (
 
 def course(maker: Maker, outcomes: int, seed: int) -> list[Scored]:
     """What came of one model in one market."""
-    chance = random.Random(f"{maker.name} {seed}")  # noqa: S311 - a study, no secret
+    chance = random.Random(f"{maker.name} {seed}")
     bars = -(-outcomes // SYMBOLS) + maker.horizon
     common = [chance.gauss(0, 1) for _ in range(bars)]
     own = [[chance.gauss(0, 1) for _ in range(bars)] for _ in range(SYMBOLS)]
@@ -90,7 +90,7 @@ def course(maker: Maker, outcomes: int, seed: int) -> list[Scored]:
     for bar in range(bars - maker.horizon):
         for symbol in range(SYMBOLS):
             stated = min(max(chance.gauss(0.5, maker.spread), 0.05), 0.95)
-            is_long = stated >= 0.5  # noqa: PLR2004 - where the favour turns
+            is_long = stated >= 0.5
             confidence = max(stated, 1.0 - stated)
             rise = maker.truth(confidence) if is_long else 1.0 - maker.truth(confidence)
             shock = _moved(common, bar, maker.horizon), _moved(own[symbol], bar, maker.horizon)
@@ -103,7 +103,7 @@ def _moved(shocks: list[float], bar: int, horizon: int) -> float:
     return sum(shocks[bar : bar + horizon]) / horizon**0.5
 
 
-def _scored(bar: int, horizon: int, confidence: float, is_long: bool, rose: bool) -> Scored:  # noqa: FBT001
+def _scored(bar: int, horizon: int, confidence: float, is_long: bool, rose: bool) -> Scored:
     return Scored(
         at_ms=bar * HOUR_MS,
         horizon_ms=horizon * HOUR_MS,

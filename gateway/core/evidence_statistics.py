@@ -28,6 +28,8 @@ RESAMPLES: Final = 400
 
 _WORD: Final = 2**64 - 1
 _PROBABILITY_MIN: Final = 1e-6
+_FLAT: Final = 1e-9
+"""Below this share of its square no slope can be told: all log odds are alike."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,7 +121,7 @@ def slope_interval(blocks: Sequence[Sequence[Scored]]) -> Interval:
     h00, h01 = math.fsum(weights), math.fsum(w * x for w, x in zip(weights, xs, strict=True))
     h11 = math.fsum(w * x * x for w, x in zip(weights, xs, strict=True))
     determinant = h00 * h11 - h01 * h01
-    if determinant <= 0.0:
+    if determinant <= _FLAT * h00 * h00:
         return Interval(value=slope, low=-math.inf, high=math.inf)
     # The slope's row of the inverse second derivatives, applied to each block's score.
     pulls = [(h00 * s1 - h01 * s0) / determinant for s0, s1 in scores]

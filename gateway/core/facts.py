@@ -36,6 +36,24 @@ class CalibrationStanding:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Permission:
+    """What the account has earned: the stage of promotion that an order is judged in."""
+
+    stage: str
+    """The stage's name, PAPER to LIVE; empty where no stage counts."""
+    refusal: str
+    """Why no opening order may go out at this stage; empty when it may. One sentence without a full stop."""
+    cap_usd: Decimal | None
+    """The most notional of one order and of one symbol's exposure at this stage, US dollars.
+
+    None: the settings alone.
+    """
+
+
+UNRESTRICTED = Permission(stage="", refusal="", cap_usd=None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DecisionFacts:
     """The world at the moment of a decision."""
 
