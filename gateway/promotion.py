@@ -11,7 +11,6 @@ start; the override is journaled and told for as long as the process runs.
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final, Protocol
 
 import structlog
@@ -23,9 +22,20 @@ from gateway.core.facts import UNRESTRICTED, Permission
 from gateway.core.history import History
 from gateway.core.json_fields import RecordFormatError
 from gateway.core.model import Failure
-from gateway.core.promotion import STAGES, Stage, next_stage, previous_stage
+from gateway.core.promotion import Stage, next_stage, previous_stage
 from gateway.core.promotion_records import OVERRIDE_SUBJECT, Move, PromotionRecord, signed_text, verified
-from gateway.core.reasons import Reason
+from gateway.core.promotion_rules import (
+    Judgement,
+    LiveGate,
+    PromotionStanding,
+    lacking,
+    not_next,
+    of_stage,
+    other_limits,
+    other_model,
+    refused,
+    unfit_for_live,
+)
 from gateway.guard import ACTOR
 from gateway.ports import Clock, Journal, JournalUnavailableError, Model, ModelUnavailableError, StartError
 
@@ -35,8 +45,8 @@ WATCH_SECONDS: Final = 60.0
 SEED: Final = 20_261_124
 """Of the bootstrap: the same history gives the same figures in every process."""
 
-RECORDS_READ_MAX: Final = 50
-"""Moves are few; so many of the newest are read for the one that stands."""
+RECORDS_READ_MAX: Final = 1_000
+"""Moves are few; so many of the newest are read for the one that stands, past the overrides of later starts."""
 
 log = structlog.get_logger()
 
@@ -51,45 +61,6 @@ class Historian(Protocol):
     def note_drawdown(self) -> None:
         """Remember today's largest drawdown."""
         ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LiveGate:
-    """What a live start asks for."""
-
-    env: str
-    """BYBIT_ENV."""
-    record_text: str
-    """The exported record that PROMOTION_RECORD names; empty when it names none."""
-    override: str
-    """LIVE_WITHOUT_PROMOTION; empty when nobody said it."""
-
-    @property
-    def is_sandbox(self) -> bool:
-        """Whether nothing real is traded: a simulated exchange asks for no promotion, and takes a paper stage's."""
-        return self.env == "simulator"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PromotionStanding:
-    """Where the account stands."""
-
-    stage: Stage
-    permission: Permission
-    record: PromotionRecord | None
-    """What the stage stands on; None at the first stage and without a promotion."""
-    override: str
-    """Why live trades without a promotion, in a person's words; empty when it does not."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Judgement:
-    """The evidence toward the next stage."""
-
-    stage: Stage
-    next_stage: Stage | None
-    criteria: Sequence[Criterion]
-    """Empty at the highest stage."""
 
 
 class Promotion:
@@ -135,14 +106,14 @@ class Promotion:
     def permission(self) -> Permission:
         """What an order may do now."""
         if self._gate is None:
-            return _of_stage(self._stage, "") if self._record else Permission(stage="PAPER", refusal="", cap_usd=None)
+            return of_stage(self._stage, "") if self._record else Permission(stage="PAPER", refusal="", cap_usd=None)
         if self._override or (self._record is None and self._gate.is_sandbox):
             return UNRESTRICTED
         if self._record is None:
             return Permission(stage="", refusal="the account has no promotion to live trading", cap_usd=None)
         if not self._current_version():
-            return _of_stage(self._stage, "no model is known to be served, and a promotion is for one model")
-        return _of_stage(self._stage, self._fault(self._record))
+            return of_stage(self._stage, "no model is known to be served, and a promotion is for one model")
+        return of_stage(self._stage, self._fault(self._record))
 
     def standing(self) -> PromotionStanding:
         """Where the account stands now."""
@@ -205,14 +176,14 @@ class Promotion:
             stage = self._stage
             above = next_stage(stage)
             if to_stage is not above:
-                return _not_next(to_stage, stage, above)
+                return not_next(to_stage, stage, above)
             if (self._gate is not None) is not stage.is_live:
                 where = "on paper" if self._gate is not None else "in live trading, from the exported record on"
-                return _refused(f"The account was not promoted: this step is earned {where}", to_stage, {})
+                return refused(f"The account was not promoted: this step is earned {where}", to_stage, {})
             history, criteria = await self._evidence(to_stage, whole=True)
             in_the_way = obstacle(criteria)
             if in_the_way is not None:
-                return _lacking(in_the_way, to_stage)
+                return lacking(in_the_way, to_stage)
             return await self._move(Move.PROMOTION, to_stage, actor, reason, criteria=criteria, from_ms=history.from_ms)
 
     async def demote(self, actor: str, reason: str) -> PromotionRecord | Failure:
@@ -220,7 +191,7 @@ class Promotion:
         async with self._moving:
             below = previous_stage(self._stage)
             if below is None or self._record is None:
-                return _refused("The account was not demoted: there is no stage below", self._stage, {})
+                return refused("The account was not demoted: there is no stage below", self._stage, {})
             return await self._move(Move.DEMOTION, below, actor, reason)
 
     async def watch(self) -> None:
@@ -252,9 +223,7 @@ class Promotion:
         record = self._record
         if self._gate is not None or record is None or self._stage is Stage.PAPER:
             return
-        fault = self._other_limits(record)
-        if self._is_other_model(record):
-            fault = f"the promotion is for the model {record.model_version}, and {self._version} is served"
+        fault = self._mismatch(record)
         if fault:
             await self._move(Move.RESTART, Stage.PAPER, ACTOR, fault)
 
@@ -276,32 +245,19 @@ class Promotion:
 
     def _fault(self, record: PromotionRecord) -> str:
         """Why a record permits no live order; empty when it does. One sentence without a full stop."""
-        gate = self._gate
-        sandbox = gate is not None and gate.is_sandbox
-        if not record.to_stage.is_live and not sandbox:
-            return f"the account stands at {record.to_stage.value}, which is no live stage"
-        if not record.real_market and not sandbox:
-            return "its evidence is of a simulated market, which never counts for live"
-        if self._is_other_model(record):
-            return f"the promotion is for the model {record.model_version}, and {self._version} is served"
-        return self._other_limits(record)
+        is_sandbox = self._gate is not None and self._gate.is_sandbox
+        return unfit_for_live(record, is_sandbox=is_sandbox) or self._mismatch(record)
+
+    def _mismatch(self, record: PromotionRecord) -> str:
+        """What of this process the record is not for; empty when it is for it."""
+        return other_model(record, self._current_version(), self._digests) or other_limits(record, self._limits)
 
     def _is_other_model(self, record: PromotionRecord) -> bool:
-        if not self._current_version():
-            return False
-        digest = self._digests.get(self._version, "")
-        same_graph = not (digest and record.model_sha256) or digest == record.model_sha256
-        return record.model_version != self._version or not same_graph
+        return bool(other_model(record, self._current_version(), self._digests))
 
     def _current_version(self) -> str:
         self._version = self._served() or self._version
         return self._version
-
-    def _other_limits(self, record: PromotionRecord) -> str:
-        for name, value in self._limits.items():
-            if record.limits.get(name) != value:
-                return f"the promotion is for {name} {record.limits.get(name, 'unset')}, and {value} is set"
-        return ""
 
     def _stored(self) -> PromotionRecord | None:
         """The newest move of the journal, overrides left out. Raises StartError when it was changed, live alone."""
@@ -403,38 +359,3 @@ class Promotion:
                 self._digests[version] = await self._model.digest(version)
             except ModelUnavailableError:
                 log.info("model_digest_not_told", model_version=version)
-
-
-def _of_stage(stage: Stage, refusal: str) -> Permission:
-    return Permission(stage=stage.value, refusal=refusal, cap_usd=STAGES[stage].cap_usd)
-
-
-def _refused(what: str, to_stage: Stage, metadata: Mapping[str, str]) -> Failure:
-    return Failure(
-        reason=Reason.PROMOTION_REFUSED,
-        message=f"{what}.",
-        metadata={"to": to_stage.value, **metadata},
-        field_name="to",
-    )
-
-
-def _not_next(to_stage: Stage, stage: Stage, above: Stage | None) -> Failure:
-    """Stages are entered one after the other."""
-    what = f"The account was not promoted: it stands at {stage.value}"
-    told = f"{what}, and the next stage is {above.value}" if above else f"{what}, the highest stage"
-    return _refused(told, to_stage, {"stage": stage.value})
-
-
-def _lacking(criterion: Criterion, to_stage: Stage) -> Failure:
-    return _refused(
-        f"The account was not promoted to {to_stage.value}: {criterion.name} ({criterion.finding.value}):"
-        f" {criterion.sentence.removesuffix('.')}",
-        to_stage,
-        {
-            "criterion": criterion.name,
-            "finding": criterion.finding.value,
-            "value": "" if criterion.value is None else f"{criterion.value:g}",
-            "limit": f"{criterion.limit:g}",
-            "needed_more": str(criterion.needed_more),
-        },
-    )

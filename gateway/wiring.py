@@ -5,6 +5,7 @@ import gc
 import os
 import signal
 from collections.abc import Callable, Coroutine, Sequence
+from pathlib import Path
 from typing import Any
 
 import structlog
@@ -17,19 +18,24 @@ from gateway.adapters.facts import LocalFacts
 from gateway.adapters.journal_sqlite import SqliteJournal
 from gateway.adapters.market_bybit import BybitMarket
 from gateway.adapters.model_client import OipModel
+from gateway.adapters.promotion_key import promotion_key, promotion_record
 from gateway.adapters.venue_paper import PaperVenue
 from gateway.calibration import Calibration
 from gateway.core.facts import Policy
 from gateway.core.ledger import Ledger
 from gateway.core.model import OrderKey
+from gateway.core.promotion_records import limits_of
+from gateway.core.promotion_rules import LiveGate
 from gateway.decision_path import DecisionPath
 from gateway.equity import Equity, PaperEquity
 from gateway.guard import RiskGuard
 from gateway.health import Health
+from gateway.historian import Historian
 from gateway.live_features import LiveFeatures
 from gateway.order_path import OrderPath
 from gateway.outcomes import Maturing
 from gateway.ports import Clock, MarketData, Step, Venue
+from gateway.promotion import Promotion
 from gateway.reconcile import Reconciler
 from gateway.rpc.server import Server
 from gateway.rpc.servicers import servicers
@@ -124,6 +130,7 @@ class Gateway:
             price_age_ms_max=settings.price_age_ms_max,
             venue=self._beside.health,
         )
+        self._promotion = self._new_promotion()
         self._servicers = servicers(
             settings=settings,
             path=self._path,
@@ -134,6 +141,7 @@ class Gateway:
             journal=self._journal,
             account=self._account,
             market=self._market,
+            promotion=self._promotion,
             dry_run=self._side.venue.dry_run,
         )
 
@@ -155,6 +163,29 @@ class Gateway:
             venue=self._side.venue,
             clock=self._clock,
             tracer=CrashTracer(self._settings.crash_at),
+        )
+
+    def _new_promotion(self) -> Promotion:
+        settings, real_market = self._settings, self._policy.real_market
+        historian = Historian(
+            journal=self._journal,
+            account=self._account,
+            guard=self._guard,
+            clock=self._clock,
+            drawdown_max=settings.max_drawdown_pct,
+            real_market=real_market,
+        )
+        key_file = settings.promotion_key_file or settings.journal_path.parent / "promotion.key"
+        return Promotion(
+            journal=self._journal,
+            historian=historian,
+            model=self._model,
+            served=lambda: self._health.model_version,
+            clock=self._clock,
+            limits=limits_of(self._policy),
+            real_market=real_market,
+            key=promotion_key(Path(key_file)),
+            gate=_live_gate(settings),
         )
 
     def _new_reconciler(self) -> Reconciler:
@@ -190,7 +221,7 @@ class Gateway:
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
         try:
             await self._journal.start()
-            await self._journal.claim(await self._side.open())
+            await self._open()
             await self._market.start()
             await self._side.listen()
             await self._recover()
@@ -201,6 +232,14 @@ class Gateway:
             await self._market.close()
             await self._model.close()
             await self._journal.close()
+
+    async def _open(self) -> None:
+        """Make sure that this account may trade here before anything is sent or written. Raises StartError."""
+        if self._settings.live:
+            await self._health.look()  # a promotion is for one model
+        await self._promotion.load()
+        await self._journal.claim(await self._side.open())
+        await self._promotion.begin()
 
     async def _recover(self) -> None:
         """Rebuild the account and the risk state, and resolve what a crash left open, before anything is served."""
@@ -230,6 +269,7 @@ class Gateway:
                 tasks.create_task(self._guard.watch()),
                 tasks.create_task(self._reconciler.watch()),
                 tasks.create_task(self._maturing.watch()),
+                tasks.create_task(self._promotion.watch()),
                 *(tasks.create_task(watch) for watch in self._beside.watches()),
             ]
             await stop.wait()
@@ -274,6 +314,14 @@ def _side(settings: Settings, market: BybitMarket, clock: Clock, ban: AddressBan
     from gateway.wiring_live import live_side  # noqa: PLC0415 - a paper process has no live venue, not even its code
 
     return live_side(settings, market, clock, ban)
+
+
+def _live_gate(settings: Settings) -> LiveGate | None:
+    live = settings.live
+    if live is None:
+        return None
+    text = promotion_record(live.promotion_record)
+    return LiveGate(env=live.env, record_text=text, override=live.without_promotion)
 
 
 def _market(settings: Settings, clock: SystemClock, ban: AddressBan) -> BybitMarket:

@@ -1,4 +1,4 @@
-"""The key that promotion records are signed with: a file of this installation, made on first use."""
+"""The files of promotions: the key of this installation, made on first use, and the record that was exported."""
 
 import contextlib
 import os
@@ -9,6 +9,8 @@ from typing import Final
 from gateway.ports import StartError
 
 KEY_BYTES: Final = 32
+RECORD_CHARS_MAX: Final = 1_000_000
+"""A longer file is no record: one has a few kilobytes."""
 FILE_BYTES_MAX: Final = 1024
 """A longer file is no key."""
 
@@ -30,6 +32,17 @@ def promotion_key(path: Path) -> bytes:
     if len(key) < KEY_BYTES:
         raise StartError(f"{path} holds no key of promotions: {KEY_BYTES} bytes in hexadecimal (PROMOTION_KEY_FILE)")
     return key
+
+
+def promotion_record(path: str) -> str:
+    """The text of an exported record; empty when no file is named. Raises StartError: it cannot be read."""
+    if not path:
+        return ""
+    try:
+        with Path(path).open(encoding="ascii") as opened:
+            return opened.read(RECORD_CHARS_MAX).strip()
+    except (OSError, ValueError) as fault:
+        raise StartError(f"PROMOTION_RECORD={path!r} cannot be read: {fault}") from fault
 
 
 def _make(path: Path) -> None:
