@@ -13,10 +13,12 @@ from typing import Final, TypeVar
 
 from gateway import __version__
 from gateway.cli_models import add_models
+from gateway.cli_promotion import add_promotion
 from gateway.doctor import Diagnosis, JournalUnusableError, copy, diagnose
 from gateway.rpc.cli_calls import CallFailedError, Connection, Reply
 from gateway.rpc.cli_client import CliClient
 from gateway.rpc.models_client import ModelsClient
+from gateway.rpc.promotion_client import PromotionClient
 from gateway.settings import default_cli_addr, default_journal_path, default_models_addr
 
 DONE: Final = 0
@@ -52,6 +54,7 @@ def _parser(address: str, journal: Path) -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="command")
     _add_calls(commands, address)
     _add_journal_commands(commands, journal)
+    add_promotion(commands, address, _user(), lambda options, ask: _run_call(options, PromotionClient, ask))
     add_models(commands, default_models_addr(), _user(), lambda options, ask: _run_call(options, ModelsClient, ask))
     return parser
 
@@ -119,7 +122,7 @@ def _run_call(
         print(f"tollgate: {failure}", file=sys.stderr)
         return REFUSED if failure.answered else UNREACHABLE
     print(reply.json if options.json else "\n".join(reply.lines))
-    return DONE
+    return DONE if reply.ok else REFUSED
 
 
 def _run_diagnosis(options: argparse.Namespace, work: Callable[[argparse.Namespace], Diagnosis]) -> int:

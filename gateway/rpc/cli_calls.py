@@ -33,6 +33,8 @@ class Reply:
 
     lines: Sequence[str]
     json: str
+    ok: bool = True
+    """False where the answer itself says that not all is well: the exit code tells it."""
 
 
 class Connection:
@@ -91,6 +93,6 @@ def _error_info(error: grpc.Call) -> error_details_pb2.ErrorInfo | None:
         return None
 
 
-def reply(message: Message, lines: Sequence[str]) -> Reply:
+def reply(message: Message, lines: Sequence[str], *, ok: bool = True) -> Reply:
     """The message in both forms."""
-    return Reply(lines=lines, json=MessageToJson(message, always_print_fields_with_no_presence=True))
+    return Reply(lines=lines, json=MessageToJson(message, always_print_fields_with_no_presence=True), ok=ok)

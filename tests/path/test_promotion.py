@@ -95,11 +95,15 @@ def gate(env="demo", record_text="", override=""):
     return LiveGate(env=env, record_text=record_text, override=override)
 
 
-async def exported(to=Stage.LIVE_TINY, **settings):
-    """The record of a paper gateway."""
-    paper = await Ladder(**settings).started()
-    await paper.climb(to=to)
-    return paper.promotion.exported()
+MADE = {}
+
+
+async def exported(to=Stage.LIVE_TINY, *, real_market=True):
+    """The record of a paper gateway, made once for all tests."""
+    if (to, real_market) not in MADE:
+        paper = await (await Ladder(real_market=real_market).started()).climb(to=to)
+        MADE[to, real_market] = paper.promotion.exported()
+    return MADE[to, real_market]
 
 
 # On paper
