@@ -162,7 +162,9 @@ class Historian:
         if self._guard.standing().drawdown is None:
             return None
         self.note_drawdown()
-        recorded = [float(drawdown(change.equity_usd, change.peak_equity_usd)) for change in changes]
+        # Before a live account has told its first equity there is no peak to measure from.
+        measured = [change for change in changes if change.peak_equity_usd > 0]
+        recorded = [float(drawdown(change.equity_usd, change.peak_equity_usd)) for change in measured]
         seen = [worst for day, worst in self._drawdowns.items() if day >= began_ms // DAY_MS]
         return max((*recorded, *seen), default=0.0)
 

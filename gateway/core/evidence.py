@@ -2,7 +2,7 @@
 
 A criterion passes only when what it asks is shown: where a figure is an estimate, its whole interval must lie within
 the limit. It fails when the opposite is shown. In between there is not enough evidence, and the criterion says how much
-more it takes. docs/promotion.md lists them; the order here is the one in which they are told.
+more it takes. docs/stages.md lists them; the order here is the one in which they are told.
 """
 
 from collections.abc import Mapping, Sequence
@@ -39,7 +39,7 @@ CRITERIA: Final[Mapping[str, str]] = {
     "orders": "enough orders that ended at the present stage",
     "days": "enough days at the present stage",
     "market_regimes": "enough market regimes: thirds of days by realised volatility, times the sign of the trend",
-    "error_rate": "rejected, expired or unknown orders of those approved: below 1 %",
+    "error_rate": "orders that ended rejected or expired, of those approved: below 1 %",
     "response_p99": "from judgement to the record of the end: 99 % of orders below 500 ms",
     "response_mean": "the mean of the same: below 500 ms",
     "calibration_gap": "mean confidence less hit rate: within 5 points either way",

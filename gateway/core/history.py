@@ -9,7 +9,7 @@ from gateway.core.model import OrderRecord, OrderState
 UNRESOLVED_MS = 60_000
 """An order without a known end for longer than this is unresolved."""
 
-NOT_SENT_WELL = frozenset({OrderState.REJECTED, OrderState.EXPIRED, OrderState.UNKNOWN})
+ERROR_STATES = frozenset({OrderState.REJECTED, OrderState.EXPIRED, OrderState.UNKNOWN})
 """What counts as an error of an approved order; a refusal by the risk checks is none, it is their work."""
 
 
@@ -66,7 +66,7 @@ def ended_order(record: OrderRecord) -> EndedOrder:
     return EndedOrder(
         at_ms=record.created_ms,
         response_ms=record.updated_ms - record.created_ms,
-        is_error=record.state in NOT_SENT_WELL,
+        is_error=record.state in ERROR_STATES,
         slippage_bps=slippage_bps(record),
     )
 

@@ -3,7 +3,7 @@
 PAPER -> PAPER_TINY -> PAPER_SCALED_500 -> _1000 -> _2000 -> LIVE_TINY -> LIVE_SCALED -> LIVE
 
 A stage is entered one after the other, by a person who asks for it and evidence that passes (core/evidence.py). It is
-left downwards one at a time, by a person or by a criterion that fails. docs/promotion.md is generated from STAGES.
+left downwards one at a time, by a person or by a criterion that fails. docs/stages.md is generated from STAGES.
 """
 
 from collections.abc import Mapping

@@ -13,7 +13,7 @@ from inference.settings import SETTINGS
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 WRITTEN = ("README.md", "RUNBOOK.md", "CONTRIBUTING.md", "CHANGELOG.md")
 PAGES = [ROOT / name for name in WRITTEN] + sorted((ROOT / "docs").glob("*.md"))
-GENERATED = ("settings.md", "reasons.md", "states.md", "retcodes.md")
+GENERATED = ("settings.md", "reasons.md", "states.md", "stages.md", "retcodes.md")
 COMPOSE = ("docker-compose.yml", "docker-compose.live.yml")
 MADE_BY_RUNNING = ("var/",)
 NOT_SETTINGS = {

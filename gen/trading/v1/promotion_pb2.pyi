@@ -104,7 +104,7 @@ class Criterion(_message.Message):
     NEEDED_MORE_FIELD_NUMBER: _builtins.int
     SENTENCE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """Its name, such as "error_rate"; docs/promotion.md lists them."""
+    """Its name, such as "error_rate"; docs/stages.md lists them."""
     finding: _builtins.str
     """"pass", "fail", or "not_enough": neither is shown yet."""
     value: _builtins.float

@@ -30,7 +30,7 @@ class PromotionServiceStub:
 
     The stages, in rising order: PAPER, PAPER_TINY, PAPER_SCALED_500,
     PAPER_SCALED_1000, PAPER_SCALED_2000, LIVE_TINY, LIVE_SCALED, LIVE;
-    docs/promotion.md has what each lets an account do, and asks for.
+    docs/stages.md has what each lets an account do, and asks for.
     """
 
     def __init__(self, channel):
@@ -61,7 +61,7 @@ class PromotionServiceServicer:
 
     The stages, in rising order: PAPER, PAPER_TINY, PAPER_SCALED_500,
     PAPER_SCALED_1000, PAPER_SCALED_2000, LIVE_TINY, LIVE_SCALED, LIVE;
-    docs/promotion.md has what each lets an account do, and asks for.
+    docs/stages.md has what each lets an account do, and asks for.
     """
 
     def GetPromotion(self, request, context):
@@ -127,7 +127,7 @@ class PromotionService:
 
     The stages, in rising order: PAPER, PAPER_TINY, PAPER_SCALED_500,
     PAPER_SCALED_1000, PAPER_SCALED_2000, LIVE_TINY, LIVE_SCALED, LIVE;
-    docs/promotion.md has what each lets an account do, and asks for.
+    docs/stages.md has what each lets an account do, and asks for.
     """
 
     @staticmethod

@@ -33,7 +33,7 @@ class PromotionServiceStub:
 
     The stages, in rising order: PAPER, PAPER_TINY, PAPER_SCALED_500,
     PAPER_SCALED_1000, PAPER_SCALED_2000, LIVE_TINY, LIVE_SCALED, LIVE;
-    docs/promotion.md has what each lets an account do, and asks for.
+    docs/stages.md has what each lets an account do, and asks for.
     """
 
     @_typing.overload
@@ -67,7 +67,7 @@ class PromotionServiceAsyncStub(PromotionServiceStub):
 
     The stages, in rising order: PAPER, PAPER_TINY, PAPER_SCALED_500,
     PAPER_SCALED_1000, PAPER_SCALED_2000, LIVE_TINY, LIVE_SCALED, LIVE;
-    docs/promotion.md has what each lets an account do, and asks for.
+    docs/stages.md has what each lets an account do, and asks for.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -97,7 +97,7 @@ class PromotionServiceServicer(metaclass=_abc_1.ABCMeta):
 
     The stages, in rising order: PAPER, PAPER_TINY, PAPER_SCALED_500,
     PAPER_SCALED_1000, PAPER_SCALED_2000, LIVE_TINY, LIVE_SCALED, LIVE;
-    docs/promotion.md has what each lets an account do, and asks for.
+    docs/stages.md has what each lets an account do, and asks for.
     """
 
     @_abc_1.abstractmethod
