@@ -106,6 +106,16 @@ def _states() -> str:
     )
 
 
+STAGES_FROM = (
+    "Generated from gateway/core/promotion.py and gateway/core/evidence.py by `make docs`; [promotion.md](promotion.md)"
+    " says how they work."
+)
+STAGES_COUNT = (
+    "The cap is that of an order and of a symbol's exposure. Outcomes, and as many decisions, count over the last"
+    f" {WINDOW_DAYS} days, orders and days at the stage before."
+)
+
+
 def _stages() -> str:
     """The stages of promotion, what each asks for, and what the criteria are."""
     rows = []
@@ -113,7 +123,7 @@ def _stages() -> str:
         cap = "the settings alone" if row.cap_usd is None else f"{row.cap_usd} USD"
         asks = row.asks
         asked = (
-            " | | | |  "
+            " | | | | "
             if asks is None
             else f"{asks.outcomes} | {asks.orders} | {asks.days} | {asks.regimes} | {asks.slippage_bps_max:g}"
         )
@@ -122,13 +132,11 @@ def _stages() -> str:
         [
             "# Stages of promotion",
             "",
-            "Generated from gateway/core/promotion.py and gateway/core/evidence.py by `make docs`;"
-            " [promotion.md](promotion.md) says how they work.",
+            STAGES_FROM,
             "",
-            f"Decisions and outcomes count over the last {WINDOW_DAYS} days, orders and days at the stage before.",
+            STAGES_COUNT,
             "",
-            "| Stage | At most, an order and a symbol | Decisions and outcomes | Orders | Days | Market regimes |"
-            " Slippage below, bps | What it is |",
+            "| Stage | Cap | Outcomes | Orders | Days | Market regimes | Slippage below, bps | What it is |",
             "|---|---|---|---|---|---|---|---|",
             *rows,
             "",

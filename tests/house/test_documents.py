@@ -6,6 +6,7 @@ import re
 import pytest
 
 from gateway.core import risk
+from gateway.core.promotion import Stage
 from gateway.core.reasons import CODES, Reason
 from gateway.settings_table import TABLE
 from inference.settings import SETTINGS
@@ -85,11 +86,14 @@ def test_every_word_in_capitals_is_a_setting_a_reason_or_a_known_name(path):
     settings = {row.name for row in TABLE} | {row.name for row in SETTINGS.values()}
     codes = {codes.grpc for codes in CODES.values()}
     compose = {word for name in COMPOSE for word in re.findall(r"\$\{(\w+)", (ROOT / name).read_text(encoding="utf8"))}
-    assert words - settings - set(Reason) - codes - compose - NOT_SETTINGS == set()
+    assert words - settings - set(Reason) - set(Stage) - codes - compose - NOT_SETTINGS == set()
 
 
 def test_every_tollgate_command_that_is_named_is_there():
-    source = "".join((ROOT / name).read_text(encoding="utf8") for name in ("gateway/cli.py", "gateway/cli_models.py"))
+    source = "".join(
+        (ROOT / name).read_text(encoding="utf8")
+        for name in ("gateway/cli.py", "gateway/cli_models.py", "gateway/cli_promotion.py")
+    )
     named = {
         found
         for path in PAGES
@@ -106,6 +110,9 @@ def test_every_tollgate_command_that_is_named_is_there():
         "doctor",
         "backup",
         "models",
+        "evidence",
+        "promote",
+        "demote",
     } == named
     assert [name for name in named if f'"{name}",' not in source] == []
 
