@@ -6,14 +6,17 @@ which orders go on.
 
 import asyncio
 from bisect import bisect_left
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
 
 from gateway.account import Account
+from gateway.core.documents import DocumentKind
 from gateway.core.evidence import DAY_MS
 from gateway.core.evidence_statistics import Scored
 from gateway.core.history import UNRESOLVED_MS, EndedOrder, History, ended_order
+from gateway.core.json_fields import parsed
 from gateway.core.lifecycle import OPEN_STATES, drawdown
 from gateway.core.model import (
     Decision,
@@ -22,7 +25,6 @@ from gateway.core.model import (
     OrderKey,
     OrderState,
     RiskChange,
-    RiskState,
     Signal,
     Verdict,
     WatchState,
@@ -37,6 +39,7 @@ ORDERS_MAX: Final = 5_000
 """The newest orders that count; more would tell no more."""
 CHANGES_MAX: Final = 1_000
 MOVES_MAX: Final = 200
+TWINS_MAX: Final = 1_000
 STEP: Final = 50
 """So many records are read at once: a few milliseconds."""
 
@@ -85,7 +88,9 @@ class Historian:
         outcomes = found[bisect_left(found, first_ms, key=lambda scored: scored.at_ms) :]
         orders = [order for order in self._orders.values() if order.at_ms >= began_ms]
         moments = [order.at_ms for order in orders] + [o.at_ms for o in outcomes if o.at_ms >= began_ms]
-        changes = [change for change in self._journal.risk_changes(CHANGES_MAX) if change.at_ms >= began_ms]
+        moves = _with_before(self._journal.risk_changes(CHANGES_MAX)[::-1])
+        changes = [change for _, change in moves if change.at_ms >= began_ms]
+        own = [(before, change) for before, change in moves if change.at_ms >= began_ms and change.actor == ACTOR]
         return History(
             from_ms=began_ms,
             to_ms=now_ms,
@@ -96,13 +101,14 @@ class Historian:
             orders=orders,
             days=len({moment // DAY_MS for moment in moments}),
             unresolved=sum(now_ms - record.updated_ms > UNRESOLVED_MS for record in self._account.open_orders()),
-            breaches=_reasons(changes, {RiskState.LOCKED, RiskState.HALTED}),
-            differences=_reasons(changes, {RiskState.REDUCING}),
+            breaches=[change.reason for before, change in own if _stops(before, change)],
+            differences=[change.reason for before, change in own if change.reducing and not before.reducing],
             reconciled=self._account.reconciled(now_ms),
             watch_state=self._watch_state(model_version, began_ms),
             drawdown=self._worst_drawdown(changes, began_ms),
             drawdown_max=float(self._drawdown_max),
             real_market=self._real_market,
+            paper_bias_bps=self._paper_biases(began_ms),
         )
 
     def note_drawdown(self) -> None:
@@ -158,6 +164,12 @@ class Historian:
         states += [move.to_state for move in moves if move.at_ms < began_ms][:1]
         return max(states, key=order.index, default=WatchState.OK).value
 
+    def _paper_biases(self, began_ms: int) -> list[float]:
+        """Of the newest live orders that have a twin with a fill."""
+        twins = [twin for twin in self._journal.documents(DocumentKind.TWIN, TWINS_MAX) if twin.at_ms >= began_ms]
+        told = [_paper_bias(twin.text) for twin in twins]
+        return [bias for bias in told if bias is not None]
+
     def _worst_drawdown(self, changes: list[RiskChange], began_ms: int) -> float | None:
         if self._guard.standing().drawdown is None:
             return None
@@ -191,6 +203,30 @@ def _first(features: Mapping[str, float], prefix: str) -> float | None:
     return None if name is None else features[name]
 
 
-def _reasons(changes: list[RiskChange], states: set[RiskState]) -> list[str]:
-    """Why the gateway itself moved to one of these states, oldest first."""
-    return [change.reason for change in reversed(changes) if change.actor == ACTOR and change.to_state in states]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Latches:
+    halted: bool = False
+    locked: bool = False
+    reducing: bool = False
+
+
+def _with_before(changes: Sequence[RiskChange]) -> list[tuple[_Latches, RiskChange]]:
+    """Each move, oldest first, with what stood before it: what is only told again is no new breach."""
+    made, stood = [], _Latches()
+    for change in changes:
+        made.append((stood, change))
+        stood = _Latches(halted=change.halted, locked=change.locked, reducing=change.reducing)
+    return made
+
+
+def _stops(before: _Latches, change: RiskChange) -> bool:
+    return (change.locked and not before.locked) or (change.halted and not before.halted)
+
+
+def _paper_bias(text: str) -> float | None:
+    """What a twin's record says that live was worse by, price and fee; None where paper would have filled nothing."""
+    told = parsed(text, "twin")
+    price, fee = (
+        (told.get(name) for name in ("price_worse_bps", "fee_worse_bps")) if isinstance(told, dict) else ("", "")
+    )
+    return float(price) + float(fee) if isinstance(price, str) and isinstance(fee, str) and price and fee else None

@@ -76,6 +76,7 @@ def a_history(**changes: Any) -> History:
         "drawdown": 0.02,
         "drawdown_max": 0.15,
         "real_market": True,
+        "paper_bias_bps": tuple(0.5 + 0.01 * (place % 100) for place in range(200)),
     }
     return History(**values | changes)
 

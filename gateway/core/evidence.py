@@ -17,6 +17,7 @@ from gateway.core.model import WatchState
 from gateway.core.promotion import (
     DRAWDOWN_SHARE_MAX,
     ERROR_RATE_MAX,
+    PAPER_BIAS_BPS_MAX,
     RESPONSE_MS_MAX,
     Asks,
     Stage,
@@ -27,6 +28,8 @@ ORDERS_JUDGED_MIN: Final = 100
 """With fewer orders no share of them is told: one mishap would be all of it."""
 
 DAY_MS: Final = 86_400_000
+EARNED_LIVE: Final = frozenset({Stage.LIVE_SCALED, Stage.LIVE})
+"""Stages that are entered from live trading."""
 REGIME_DAYS_MIN: Final = 2
 REGIME_RATIO_MIN: Final = 1.5
 """The wildest third of days is so many times as volatile as the calmest, or volatility does not tell days apart."""
@@ -49,6 +52,8 @@ CRITERIA: Final[Mapping[str, str]] = {
     "calibration_watch": "the calibration watch raised nothing and abstained from nothing",
     "no_limit_breached": "the gateway never had to lock or halt trading itself",
     "slippage": "the mean fill against the mid price that the order was judged at",
+    "paper_bias_bps": "live orders against their paper twins, price and fee: less than 5 bps worse in the mean; for"
+    " LIVE_SCALED and LIVE alone",
     "drawdown": "the largest drawdown seen: below half of the one that locks",
     "no_unresolved_order": "no order without a known end for more than a minute",
     "reconciliation": "the account was never found to differ from the journal",
@@ -75,6 +80,7 @@ def evaluate(history: History, stage: Stage, seed: int) -> tuple[Criterion, ...]
         _watch(history),
         _breaches(history),
         _slippage(history, asks),
+        *((_paper_bias(history),) if stage in EARNED_LIVE else ()),
         _drawdown(history),
         _unresolved(history),
         _reconciliation(history),
@@ -251,6 +257,25 @@ def _slippage(history: History, asks: Asks) -> Criterion:
         n=n,
         needed_more=more_for_width(n, half=found.high - found.value, room=limit - found.value),
         sentence=f"{n} orders were filled {found.value:.2f} basis points worse than the mid price in the mean;"
+        f" below {limit:g} is asked.",
+    )
+
+
+def _paper_bias(history: History) -> Criterion:
+    values, limit = history.paper_bias_bps, PAPER_BIAS_BPS_MAX
+    n = len(values)
+    if n < ORDERS_JUDGED_MIN:
+        missing = ORDERS_JUDGED_MIN - n
+        sentence = f"{n} live orders with a paper twin say too little: {missing} more are needed."
+        return unmeasured("paper_bias_bps", limit=limit, n=n, needed_more=missing, sentence=sentence)
+    found = mean_interval(values)
+    return below(
+        "paper_bias_bps",
+        found,
+        limit=limit,
+        n=n,
+        needed_more=more_for_width(n, half=found.high - found.value, room=limit - found.value),
+        sentence=f"{n} live orders were {found.value:.2f} basis points worse than their paper twins in the mean;"
         f" below {limit:g} is asked.",
     )
 

@@ -59,6 +59,8 @@ class History:
     """The one that locks."""
     real_market: bool
     """Whether prices were those of a real market."""
+    paper_bias_bps: Sequence[float]
+    """By how much each live order was worse than its paper twin, price and fee, basis points; empty on paper."""
 
 
 def ended_order(record: OrderRecord) -> EndedOrder:

@@ -24,6 +24,9 @@ SLOPE_MIN: Final = 0.8
 SLOPE_MAX: Final = 1.2
 DRAWDOWN_SHARE_MAX: Final = 0.5
 """Of MAX_DRAWDOWN_PCT: whoever comes nearer to the lock is not ready for more."""
+PAPER_BIAS_BPS_MAX: Final = 5.0
+"""What live may be worse than paper in the mean, price and fee together: a paper venue that flatters more than this has
+shown nothing."""
 
 
 class Stage(StrEnum):

@@ -9,6 +9,8 @@ import hashlib
 import hmac
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from dataclasses import fields as dataclass_fields
+from decimal import Decimal
 from enum import StrEnum
 from typing import Final
 
@@ -58,17 +60,31 @@ class PromotionRecord:
     at_ms: int
 
 
+NO_LIMITS: Final = frozenset({"real_market", "require_decision", "maintenance"})
+"""Fields of a policy that a promotion is not bound to: the record has the market itself, live asks for decisions where
+paper need not, and a pause for maintenance changes nothing of what was shown."""
+
+
 def limits_of(policy: Policy) -> dict[str, str]:
     """The limits that a promotion is for, as text by name: under others it was not earned."""
     return {
-        "confidence_threshold": format(policy.confidence_threshold.normalize(), "f"),
-        "symbol_cap_usd": format(policy.symbol_cap_usd.normalize(), "f"),
-        "drawdown_max": format(policy.drawdown_max.normalize(), "f"),
-        "price_age_ms_max": str(policy.price_age_ms_max),
-        "decision_age_ms_max": str(policy.decision_age_ms_max),
-        "dissimilarity_max": f"{policy.dissimilarity_max:g}",
-        "symbols": ",".join(sorted(policy.symbols)),
+        field.name: _limit_text(getattr(policy, field.name))
+        for field in dataclass_fields(policy)
+        if field.name not in NO_LIMITS
     }
+
+
+def _limit_text(value: object) -> str:
+    """The same text for the same limit, however it was written: 100 and 100.0 are one."""
+    if isinstance(value, Decimal):
+        return format(value.normalize(), "f")
+    if isinstance(value, float):
+        return f"{value:g}"
+    if isinstance(value, frozenset):
+        return ",".join(sorted(map(str, value)))
+    if isinstance(value, tuple):
+        return ",".join(map(str, value))
+    return "none" if value is None else str(value)
 
 
 def signed_text(record: PromotionRecord, key: bytes) -> str:

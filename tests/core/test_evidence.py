@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.core.criterion import Criterion, Finding, more_for_share, more_for_width
-from gateway.core.evidence import CRITERIA, DAY_MS, demoting, evaluate, obstacle, passes, regimes
+from gateway.core.evidence import CRITERIA, DAY_MS, EARNED_LIVE, demoting, evaluate, obstacle, passes, regimes
 from gateway.core.evidence_calibration import calibration_criteria
 from gateway.core.evidence_statistics import (
     BLOCKS_MAX,
@@ -87,7 +87,9 @@ def test_a_healthy_history_passes_each_stage_in_order(stage):
     assert obstacle(criteria) is None
     assert demoting(criteria) == ()
     assert [criterion.name for criterion in criteria] == [
-        name for name in CRITERIA if stage.is_live or name != "real_market"
+        name
+        for name in CRITERIA
+        if {"real_market": stage.is_live, "paper_bias_bps": stage in EARNED_LIVE}.get(name, True)
     ]
     assert all(criterion.sentence.endswith(".") and criterion.needed_more == 0 for criterion in criteria)
 
@@ -215,6 +217,19 @@ def test_a_spoiled_history_is_well_in_every_other_respect(name):
 def test_a_simulated_market_is_evidence_for_paper_alone(stage):
     lacking = unpassed(a_history(real_market=False), stage)
     assert lacking == ({"real_market": Finding.FAIL} if stage.is_live else {})
+
+
+def test_a_paper_venue_that_flatters_ends_the_way_to_more_live():
+    flattered = a_history(paper_bias_bps=tuple(7.0 + 0.01 * (place % 100) for place in range(100)))
+    one = found(flattered, Stage.LIVE_SCALED)["paper_bias_bps"]
+    assert (one.finding, one.value) == (Finding.FAIL, pytest.approx(7.495))
+    assert one.sentence == (
+        "100 live orders were 7.50 basis points worse than their paper twins in the mean; below 5 is asked."
+    )
+    few = found(a_history(paper_bias_bps=(9.0,) * 99), Stage.LIVE)["paper_bias_bps"]
+    assert (few.finding, few.needed_more, few.n, few.limit, few.value) == (Finding.NOT_ENOUGH, 1, 99, 5.0, None)
+    assert few.sentence == "99 live orders with a paper twin say too little: 1 more are needed."
+    assert "paper_bias_bps" not in found(flattered, Stage.LIVE_TINY)
 
 
 def test_a_constant_predictor_passes_no_resolution():

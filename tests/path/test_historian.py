@@ -8,8 +8,9 @@ from builders import BAR_MS, HOUR_MS, NOW_MS, VERSION, a_decision, a_watch_move,
 from journal_kit import a_change, a_filled, a_record, a_refusal
 from world import World
 
+from gateway.core.documents import Document, DocumentKind
 from gateway.core.history import UNRESOLVED_MS
-from gateway.core.model import DecisionId, Evidence, OrderLinkId, OrderState, RiskState, Signal, Verdict, WatchState
+from gateway.core.model import DecisionId, Evidence, OrderLinkId, OrderState, Signal, Verdict, WatchState
 from gateway.core.promotion import WINDOW_DAYS
 from gateway.historian import STEP, Historian
 
@@ -171,22 +172,49 @@ async def test_an_order_is_unresolved_after_a_minute():
     assert (await reading.history()).unresolved == 1
 
 
+NOTHING = {"halted": False, "locked": False, "reducing": False}
+
+
 @pytest.mark.parametrize(
-    ("to_state", "actor", "breaches", "differences"),
+    ("latch", "actor", "breaches", "differences"),
     [
-        (RiskState.LOCKED, "tollgate", ["why"], []),
-        (RiskState.HALTED, "tollgate", ["why"], []),
-        (RiskState.REDUCING, "tollgate", [], ["why"]),
-        (RiskState.HALTED, "ann", [], []),
-        (RiskState.ACTIVE, "tollgate", [], []),
+        ("locked", "tollgate", ["why"], []),
+        ("halted", "tollgate", ["why"], []),
+        ("reducing", "tollgate", [], ["why"]),
+        ("halted", "ann", [], []),
+        ("none", "tollgate", [], []),
     ],
 )
-async def test_what_the_gateway_itself_had_to_stop_is_told(to_state, actor, breaches, differences):
+async def test_what_the_gateway_itself_had_to_stop_is_told_once(latch, actor, breaches, differences):
     reading = Reading()
-    reading.journal.risk.append(a_change(to_state=to_state, actor=actor, reason="why", at_ms=NOW_MS - 1))
-    reading.journal.risk.append(a_change(to_state=to_state, actor=actor, reason="old", at_ms=NOW_MS - DAY_MS))
+    stands = {**NOTHING, latch: True}
+    stands.pop("none", None)
+    made = [
+        (stands, "old", NOW_MS - DAY_MS),
+        (NOTHING, "lifted", NOW_MS - DAY_MS + 1),
+        (stands, "why", NOW_MS - 2),
+        (stands, "told again", NOW_MS - 1),
+    ]
+    reading.journal.risk += [
+        a_change(actor=actor, reason=reason, at_ms=at_ms, **latches) for latches, reason, at_ms in made
+    ]
     history = await reading.history(from_ms=NOW_MS - HOUR_MS)
     assert (history.breaches, history.differences) == (breaches, differences)
+
+
+async def test_what_live_was_worse_by_than_its_paper_twins_is_told():
+    reading = Reading()
+    texts = [
+        '{"price_worse_bps":"1.5000","fee_worse_bps":"-0.2500"}',
+        '{"price_worse_bps":null,"fee_worse_bps":null}',
+        '{"price_worse_bps":"2","fee_worse_bps":"0"}',
+    ]
+    for place, text in enumerate(texts):
+        await reading.journal.append_document(
+            Document(kind=DocumentKind.TWIN, subject=f"key-{place}", text=text, at_ms=NOW_MS)
+        )
+    assert (await reading.history()).paper_bias_bps == [2.0, 1.25]
+    assert (await reading.history(from_ms=NOW_MS + 1)).paper_bias_bps == []
 
 
 async def test_the_highest_state_of_the_watch_since_the_stage_began_counts():

@@ -61,7 +61,9 @@ async def test_a_new_account_stands_at_paper_and_is_told_what_it_lacks(running):
     assert (answer.promotion.stage, answer.next_stage, answer.passes) == ("PAPER", "PAPER_TINY", False)
     assert not answer.promotion.HasField("cap_usd")
     assert not answer.HasField("record")
-    assert [criterion.name for criterion in answer.criteria] == [name for name in CRITERIA if name != "real_market"]
+    assert [criterion.name for criterion in answer.criteria] == [
+        name for name in CRITERIA if name not in {"real_market", "paper_bias_bps"}
+    ]
     outcomes = next(criterion for criterion in answer.criteria if criterion.name == "outcomes")
     assert (outcomes.finding, outcomes.value, outcomes.limit, outcomes.needed_more) == ("not_enough", 0, 1500, 1500)
 
