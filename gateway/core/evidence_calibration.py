@@ -143,8 +143,17 @@ def _slope(blocks: Sequence[Sequence[Scored]], n: int) -> Criterion:
         n=n,
         needed_more=more_for_width(n, half=half, room=SLOPE_HALF_MAX if inside else 0.0),
         value=found.value,
-        sentence=f"The slope of what happened on the log odds that were stated is {found.value:.2f}, known to"
-        f" {half:.2f} either way; {SLOPE_MIN} to {SLOPE_MAX} is allowed, and {SLOPE_HALF_MAX} is close enough.",
+        sentence=_slope_sentence(found.value, half),
+    )
+
+
+def _slope_sentence(slope: float, half: float) -> str:
+    asked = f"{SLOPE_MIN} to {SLOPE_MAX} is allowed, known to {SLOPE_HALF_MAX}."
+    if not math.isfinite(half):
+        return f"No slope can be told: all stated probabilities are alike; {asked}"
+    return (
+        f"The slope of what happened on the log odds that were stated is {slope:.2f}, known to {half:.2f} either way;"
+        f" {asked}"
     )
 
 
