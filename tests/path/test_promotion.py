@@ -364,6 +364,12 @@ async def test_live_does_not_start_with_a_paper_stage():
         await live.started()
 
 
+async def test_live_does_not_start_with_evidence_of_a_simulated_market():
+    record = replace(verified(await exported(), KEY), real_market=False)
+    with pytest.raises(StartError, match="its evidence is of a simulated market, which never counts for live"):
+        await Ladder(gate=gate(record_text=signed_text(record, KEY))).started()
+
+
 async def test_live_starts_with_an_override_and_says_so():
     live = await Ladder(gate=gate(env="mainnet", override="ann answers for 100 USD")).started()
     assert live.promotion.permission() == UNRESTRICTED
