@@ -25,7 +25,7 @@ from gateway.core.evidence_statistics import (
     slope_interval,
 )
 from gateway.core.figures import wilson
-from gateway.core.history import ended_order, slippage_bps
+from gateway.core.history import EndedOrder, ended_order, slippage_bps
 from gateway.core.model import Evidence, Fill, OrderLinkId, OrderRecord, OrderState, Side
 from gateway.core.promotion import STAGES, Stage, asks_of, next_stage, previous_stage
 
@@ -282,16 +282,36 @@ def test_an_error_rate_that_is_not_shown_says_how_many_orders_more():
 
 
 def test_a_response_of_exactly_the_limit_is_slow():
-    orders = ended_orders(600)
     at_limit = tuple(
-        type(orders[0])(at_ms=NOW_MS, response_ms=ms, is_error=False, slippage_bps=0.0) for ms in [500] * 600
+        EndedOrder(at_ms=NOW_MS, response_ms=ms, is_error=False, slippage_bps=0.0) for ms in [500] * 600
     )
-    below = tuple(type(orders[0])(at_ms=NOW_MS, response_ms=ms, is_error=False, slippage_bps=0.0) for ms in [499] * 600)
+    below = tuple(EndedOrder(at_ms=NOW_MS, response_ms=ms, is_error=False, slippage_bps=0.0) for ms in [499] * 600)
     assert found(a_history(orders=at_limit))["response_p99"].finding is Finding.FAIL
     assert found(a_history(orders=below))["response_p99"].finding is Finding.PASS
     assert found(a_history(orders=at_limit))["response_mean"].finding is not Finding.PASS
     assert found(a_history(orders=below))["response_mean"].finding is Finding.PASS
     assert found(a_history(orders=below))["response_p99"].value == 499.0
+
+
+def test_an_uncertain_mean_says_how_many_orders_more():
+    orders = ended_orders(100, slippage=10.4)
+    slippage = found(a_history(orders=orders))["slippage"]
+    interval = mean_interval([one.slippage_bps for one in orders])
+    half, room = interval.high - interval.value, 10.0 - interval.value
+    assert (slippage.finding, slippage.value) == (Finding.NOT_ENOUGH, interval.value)
+    assert slippage.needed_more == more_for_width(100, half=half, room=room)
+    wide = tuple(
+        EndedOrder(at_ms=NOW_MS, response_ms=ms, is_error=False, slippage_bps=0.0) for ms in (0, 980) * 50
+    )
+    slow = found(a_history(orders=wide))["response_mean"]
+    interval = mean_interval([0.0, 980.0] * 50)
+    assert (slow.finding, slow.value) == (Finding.NOT_ENOUGH, 490.0)
+    assert slow.needed_more == more_for_width(100, half=interval.high - 490.0, room=10.0)
+
+
+def test_the_first_stage_was_earned_with_no_model():
+    assert found(a_history(promoted_version=""))["model_unchanged"].finding is Finding.PASS
+    assert found(a_history(promoted_version="", model_version=""))["model_unchanged"].finding is Finding.FAIL
 
 
 def test_few_outcomes_are_not_judged():
@@ -378,6 +398,13 @@ def test_days_of_like_volatility_are_of_one_third():
     assert regimes(alike) == {(0, True)}
     unlike = [_day(n, 1.0 + 0.07 * n, 1.0) for n in range(12)]
     assert regimes(unlike) == {(0, True), (1, True), (2, True)}
+
+
+def test_a_day_is_the_mean_of_its_outcomes():
+    busy = [_day(n, 1.0, 1.0) for n in range(6) for _ in range(4)] + [_day(n, 1.4, 1.0) for n in range(6, 9)]
+    assert regimes(busy) == {(0, True)}
+    mixed = [_day(n, 1.0, trend) for n in range(3) for trend in (-1.0, -1.0, 1.5)]
+    assert regimes(mixed) == {(0, False)}
 
 
 def test_outcomes_without_features_show_no_regime():
@@ -488,6 +515,7 @@ def test_an_order_that_the_venue_did_not_take_is_an_error(state):
 def test_a_filled_order_is_no_error_and_took_what_the_journal_says():
     ended = ended_order(_record())
     assert (ended.is_error, ended.response_ms, ended.at_ms) == (False, 37, NOW_MS)
+    assert ended.slippage_bps == pytest.approx(2.0)
     assert not ended_order(_record(state=OrderState.CANCELLED, price=None)).is_error
 
 
