@@ -1,11 +1,10 @@
-"""Builds the gateway. This file and wiring_live.py alone name concrete adapters; on paper the latter stays unread."""
+"""Builds the gateway. The wiring files alone name concrete adapters; on paper wiring_live.py stays unread."""
 
 import asyncio
 import gc
 import os
 import signal
 from collections.abc import Callable, Coroutine, Sequence
-from pathlib import Path
 from typing import Any
 
 import structlog
@@ -18,30 +17,26 @@ from gateway.adapters.facts import LocalFacts
 from gateway.adapters.journal_sqlite import SqliteJournal
 from gateway.adapters.market_bybit import BybitMarket
 from gateway.adapters.model_client import OipModel
-from gateway.adapters.promotion_key import promotion_key, promotion_record
 from gateway.adapters.venue_paper import PaperVenue
 from gateway.calibration import Calibration
 from gateway.core.facts import Policy
 from gateway.core.ledger import Ledger
 from gateway.core.model import OrderKey
-from gateway.core.promotion_records import limits_of
-from gateway.core.promotion_rules import LiveGate
 from gateway.decision_path import DecisionPath
 from gateway.equity import Equity, PaperEquity
 from gateway.guard import RiskGuard
 from gateway.health import Health
-from gateway.historian import Historian
 from gateway.live_features import LiveFeatures
 from gateway.order_path import OrderPath
 from gateway.outcomes import Maturing
 from gateway.ports import Clock, MarketData, Step, Venue
-from gateway.promotion import Promotion
 from gateway.reconcile import Reconciler
 from gateway.rpc.server import Server
 from gateway.rpc.servicers import servicers
 from gateway.settings import Settings
 from gateway.side import Beside, Core, Side
 from gateway.venue_health import VenueHealth
+from gateway.wiring_promotion import new_promotion
 
 log = structlog.get_logger()
 
@@ -130,7 +125,16 @@ class Gateway:
             price_age_ms_max=settings.price_age_ms_max,
             venue=self._beside.health,
         )
-        self._promotion = self._new_promotion()
+        self._promotion = new_promotion(
+            settings,
+            self._policy,
+            journal=self._journal,
+            account=self._account,
+            guard=self._guard,
+            model=self._model,
+            served=lambda: self._health.model_version,
+            clock=self._clock,
+        )
         self._servicers = servicers(
             settings=settings,
             path=self._path,
@@ -163,29 +167,6 @@ class Gateway:
             venue=self._side.venue,
             clock=self._clock,
             tracer=CrashTracer(self._settings.crash_at),
-        )
-
-    def _new_promotion(self) -> Promotion:
-        settings, real_market = self._settings, self._policy.real_market
-        historian = Historian(
-            journal=self._journal,
-            account=self._account,
-            guard=self._guard,
-            clock=self._clock,
-            drawdown_max=settings.max_drawdown_pct,
-            real_market=real_market,
-        )
-        key_file = settings.promotion_key_file or settings.journal_path.parent / "promotion.key"
-        return Promotion(
-            journal=self._journal,
-            historian=historian,
-            model=self._model,
-            served=lambda: self._health.model_version,
-            clock=self._clock,
-            limits=limits_of(self._policy),
-            real_market=real_market,
-            key=promotion_key(Path(key_file)),
-            gate=_live_gate(settings),
         )
 
     def _new_reconciler(self) -> Reconciler:
@@ -314,14 +295,6 @@ def _side(settings: Settings, market: BybitMarket, clock: Clock, ban: AddressBan
     from gateway.wiring_live import live_side  # noqa: PLC0415 - a paper process has no live venue, not even its code
 
     return live_side(settings, market, clock, ban)
-
-
-def _live_gate(settings: Settings) -> LiveGate | None:
-    live = settings.live
-    if live is None:
-        return None
-    text = promotion_record(live.promotion_record)
-    return LiveGate(env=live.env, record_text=text, override=live.without_promotion)
 
 
 def _market(settings: Settings, clock: SystemClock, ban: AddressBan) -> BybitMarket:

@@ -282,9 +282,7 @@ def test_an_error_rate_that_is_not_shown_says_how_many_orders_more():
 
 
 def test_a_response_of_exactly_the_limit_is_slow():
-    at_limit = tuple(
-        EndedOrder(at_ms=NOW_MS, response_ms=ms, is_error=False, slippage_bps=0.0) for ms in [500] * 600
-    )
+    at_limit = tuple(EndedOrder(at_ms=NOW_MS, response_ms=ms, is_error=False, slippage_bps=0.0) for ms in [500] * 600)
     below = tuple(EndedOrder(at_ms=NOW_MS, response_ms=ms, is_error=False, slippage_bps=0.0) for ms in [499] * 600)
     assert found(a_history(orders=at_limit))["response_p99"].finding is Finding.FAIL
     assert found(a_history(orders=below))["response_p99"].finding is Finding.PASS
@@ -300,9 +298,7 @@ def test_an_uncertain_mean_says_how_many_orders_more():
     half, room = interval.high - interval.value, 10.0 - interval.value
     assert (slippage.finding, slippage.value) == (Finding.NOT_ENOUGH, interval.value)
     assert slippage.needed_more == more_for_width(100, half=half, room=room)
-    wide = tuple(
-        EndedOrder(at_ms=NOW_MS, response_ms=ms, is_error=False, slippage_bps=0.0) for ms in (0, 980) * 50
-    )
+    wide = tuple(EndedOrder(at_ms=NOW_MS, response_ms=ms, is_error=False, slippage_bps=0.0) for ms in (0, 980) * 50)
     slow = found(a_history(orders=wide))["response_mean"]
     interval = mean_interval([0.0, 980.0] * 50)
     assert (slow.finding, slow.value) == (Finding.NOT_ENOUGH, 490.0)
