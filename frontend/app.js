@@ -65,6 +65,8 @@ function advise(health) {
   if (!health.journal.ok) troubles.push(["The journal cannot be written: orders are refused with 503, nothing is sent. Look for a full disk or a locked file.", "df -h"]);
   if (health.risk.state === "locked") troubles.push(["The drawdown lock stands: only reduce-only orders pass. Find the cause first, then lift it.", `curl -X POST ${origin}/api/risk/reset`]);
   if (health.risk.state === "halted") troubles.push(["An operator has halted trading: no order passes.", `tollgate resume --reason "why it is safe again"`]);
+  if (health.promotion?.override) troubles.push([`Live trading runs without a promotion, on a person's word: ${health.promotion.overrideReason}`, "tollgate evidence"]);
+  if (health.promotion?.refusal) troubles.push([`No order that opens a position may go out: ${health.promotion.refusal}.`, "tollgate evidence"]);
   const inquiry = "tollgate calibration";
   if (health.calibration.state === "warned") troubles.push(["What came of decisions speaks against the stated confidence. Nothing is changed yet; look at the figures.", inquiry]);
   if (health.calibration.state === "raised") troubles.push([`The confidence promises too much: ${percent.format(health.calibration.effectiveThreshold)} is asked for until it keeps its promise again. Look at the figures, and think of an earlier model.`, inquiry]);

@@ -15,10 +15,12 @@ from gateway import __version__
 from gateway.cli_completion import add_completion
 from gateway.cli_journal import add_journal_commands
 from gateway.cli_models import add_models
+from gateway.cli_promotion import add_promotion
 from gateway.cli_views import add_views
 from gateway.rpc.cli_calls import CallFailedError, Connection, Reply
 from gateway.rpc.cli_client import Agree, CliClient
 from gateway.rpc.models_client import ModelsClient
+from gateway.rpc.promotion_client import PromotionClient
 from gateway.rpc.view_client import ViewClient
 from gateway.settings import default_cli_addr, default_journal_path, default_models_addr
 
@@ -61,6 +63,7 @@ def _parser(address: str, journal: Path) -> argparse.ArgumentParser:
     add_views(commands, address, _run_views)
     add_journal_commands(commands, journal)
     add_completion(commands, parser)
+    add_promotion(commands, address, _user(), lambda options, ask: _run_call(options, PromotionClient, ask))
     add_models(commands, default_models_addr(), _user(), lambda options, ask: _run_call(options, ModelsClient, ask))
     return parser
 

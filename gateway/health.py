@@ -78,6 +78,11 @@ class Health:
             with contextlib.suppress(JournalUnavailableError):  # it is told as such, and the next look tries again
                 self._calibration.load(self._model_version)
 
+    @property
+    def model_version(self) -> str | None:
+        """The served version as of the newest look; None when the model service did not answer."""
+        return self._model_version
+
     def parts(self) -> Parts:
         """What is known now."""
         ages = [self._age_ms(symbol) for symbol in self._symbols]

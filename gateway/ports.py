@@ -117,6 +117,10 @@ class Model(Protocol):
         """How the features were distributed in training; empty when nobody tells. Raises ModelUnavailableError."""
         ...
 
+    async def digest(self, model_version: str) -> str:
+        """The SHA-256 of a version's graph, hexadecimal; empty when nobody tells. Raises ModelUnavailableError."""
+        ...
+
 
 class CalibrationGuard(Protocol):
     """What live outcomes ask of decisions and orders, and which decisions they are made of."""

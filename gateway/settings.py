@@ -46,8 +46,10 @@ class LiveSettings:
     ban_seconds: int
     accepted: frozenset[str]
     """The names of the faults of a key that are accepted, as ACCEPT_KEY_WITHDRAW."""
+    promotion_record: str
+    """The file with the exported record of the promotion; empty when none is named."""
     without_promotion: str
-    """Why mainnet is traded without a promotion; empty elsewhere, if nobody said it."""
+    """Why live trading may start without a promotion; empty when nobody said it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +83,8 @@ class Settings:
     recalibration: bool
     gateway_listen_addr: str
     journal_path: Path
+    promotion_key_file: str
+    """Empty: beside the journal."""
     trusted_proxies: tuple[str, ...]
     max_message_bytes: int
     max_concurrent_calls: int
@@ -167,7 +171,8 @@ def _live(values: Mapping[str, Any], market_data: str | None, faults: list[str])
         reconcile_seconds=values["reconcile_seconds"],
         ban_seconds=values["venue_ban_seconds"],
         accepted=frozenset(name.upper() for name, value in values.items() if value is True),
-        without_promotion=values["live_without_promotion"],
+        promotion_record=values["promotion_record"],
+        without_promotion=values["live_without_promotion"].strip(),
     )
 
 
@@ -211,10 +216,6 @@ def _env_faults(env: str | None, values: Mapping[str, Any], market_data: str | N
     for name, default in (("bybit_rest_url", SIMULATOR_REST), ("bybit_private_ws_url", SIMULATOR_PRIVATE_WS)):
         if env != "simulator" and values.get(name) not in {None, default}:
             faults.append(f"{name.upper()} is for BYBIT_ENV=simulator alone: leave it unset")
-    if env == "mainnet" and not values.get("live_without_promotion"):
-        faults.append(
-            "BYBIT_ENV='mainnet' needs LIVE_WITHOUT_PROMOTION, a reason: this version cannot promote a model to live"
-        )
     return faults
 
 

@@ -119,11 +119,18 @@ LIVE: tuple[Setting, ...] = (
     _acceptance("ACCEPT_KEY_UNBOUND", "is bound to no address"),
     _acceptance("ACCEPT_KEY_EXPIRING", "expires within days"),
     Setting(
+        name="PROMOTION_RECORD",
+        default="",
+        parse=str,
+        meaning="The file with the signed record of the promotion to live, as `tollgate promote --export` writes it; "
+        "the first live start needs it, BYBIT_ENV=simulator excepted.",
+    ),
+    Setting(
         name="LIVE_WITHOUT_PROMOTION",
         default="",
         parse=str,
-        meaning="Why real money may be traded in a version that cannot promote a model, in your words: "
-        "BYBIT_ENV=mainnet needs it, and it is logged at every start.",
+        meaning="Why live trading may start without a promotion, in a person's words: journaled at the start, and "
+        "shown in /health for as long as the process runs.",
     ),
 )
 """What live trading alone needs."""

@@ -187,6 +187,13 @@ GENERAL: tuple[Setting, ...] = (
         meaning="The journal's file; its folder is made when missing.",
     ),
     Setting(
+        name="PROMOTION_KEY_FILE",
+        default="",
+        parse=str,
+        meaning="The key that promotions are signed with, a file that is made when missing; unset: `promotion.key` "
+        "beside the journal. Paper and live trading must share it.",
+    ),
+    Setting(
         name="DATABASE_URL", default="", parse=_sqlite_only, meaning="PostgreSQL; not in this version: leave unset."
     ),
     Setting(

@@ -1,4 +1,4 @@
-"""Builds the gateway. This file and wiring_live.py alone name concrete adapters; on paper the latter stays unread."""
+"""Builds the gateway. The wiring files alone name concrete adapters; on paper wiring_live.py stays unread."""
 
 import asyncio
 import gc
@@ -41,6 +41,7 @@ from gateway.rpc.servicers import servicers
 from gateway.settings import Settings
 from gateway.side import Beside, Core, Side
 from gateway.venue_health import VenueHealth
+from gateway.wiring_promotion import new_promotion
 
 log = structlog.get_logger()
 
@@ -139,6 +140,16 @@ class Gateway:
             price_age_ms_max=settings.price_age_ms_max,
             venue=self._beside.health,
         )
+        self._promotion = new_promotion(
+            settings,
+            self._policy,
+            journal=self._journal,
+            account=self._account,
+            guard=self._guard,
+            model=self._model,
+            served=lambda: self._health.model_version,
+            clock=self._clock,
+        )
         self._servicers = servicers(
             settings=settings,
             path=self._path,
@@ -151,6 +162,7 @@ class Gateway:
             journal=self._journal,
             account=self._account,
             market=self._market,
+            promotion=self._promotion,
             dry_run=self._side.venue.dry_run,
         )
 
@@ -210,7 +222,7 @@ class Gateway:
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
         try:
             await self._journal.start()
-            await self._journal.claim(await self._side.open())
+            await self._open()
             await self._market.start()
             await self._side.listen()
             await self._recover()
@@ -221,6 +233,14 @@ class Gateway:
             await self._market.close()
             await self._model.close()
             await self._journal.close()
+
+    async def _open(self) -> None:
+        """Make sure that this account may trade here before anything is sent or written. Raises StartError."""
+        if self._settings.live:
+            await self._health.look()  # a promotion is for one model
+        await self._promotion.load()
+        await self._journal.claim(await self._side.open())
+        await self._promotion.begin()
 
     async def _recover(self) -> None:
         """Rebuild the account and the risk state, and resolve what a crash left open, before anything is served."""
@@ -251,6 +271,7 @@ class Gateway:
                 tasks.create_task(self._guard.watch()),
                 tasks.create_task(self._reconciler.watch()),
                 tasks.create_task(self._maturing.watch()),
+                tasks.create_task(self._promotion.watch()),
                 *(tasks.create_task(watch) for watch in self._beside.watches()),
             ]
             await stop.wait()

@@ -84,6 +84,7 @@ class FakeModel:
     labels: dict[int, BarLabel] = field(default_factory=dict)
     """By when the bar opened; a server that labels nothing has none."""
     references: Sequence[FeatureReference] = ()
+    sha256: str = "ab" * 32
     seen: list[Sequence[float]] = field(default_factory=list)
     """The rows that it was asked about."""
     series: list[BarSeries] = field(default_factory=list)
@@ -118,6 +119,10 @@ class FakeModel:
     async def reference(self, model_version: str) -> Sequence[FeatureReference]:
         self._answer_or_raise()
         return self.references
+
+    async def digest(self, model_version: str) -> str:
+        self._answer_or_raise()
+        return self.sha256
 
     def _answer_or_raise(self) -> None:
         if self.down:

@@ -1,4 +1,4 @@
-"""Generate what docs/ has from the code: the tables of reasons, settings, states and retCodes, and a card's schema.
+"""Generate what docs/ has from the code: the tables of reasons, settings, states, stages and retCodes, a card's schema.
 
 `python tools/docs.py` rewrites them; `--check` fails when one differs.
 """
@@ -14,7 +14,9 @@ from decimal import Decimal
 
 from gateway.adapters.venue_bybit.codes import NOT_DONE, CodeKind, codes_of
 from gateway.core.controls import CONTROLS
+from gateway.core.evidence import CRITERIA
 from gateway.core.lifecycle import ORDER_MOVES, RISK_MOVES, RiskStatus, moved
+from gateway.core.promotion import STAGES, WINDOW_DAYS
 from gateway.core.reasons import CODES, Reason
 from gateway.settings_table import TABLE as GATEWAY
 from inference.core.card import Card
@@ -43,6 +45,7 @@ def pages() -> dict[str, str]:
         "reasons.md": _reasons(),
         "settings.md": _settings(),
         "states.md": _states(),
+        "stages.md": _stages(),
         "retcodes.md": _retcodes(),
         "risk.md": _risk(),
         "card.schema.json": _card(),
@@ -136,6 +139,48 @@ def _risk_states() -> str:
 def _latches(status: RiskStatus) -> str:
     standing = [name for name in ("halted", "locked", "reducing") if getattr(status, name)]
     return ", ".join(f"`{name}`" for name in standing) or "`active`"
+
+
+STAGES_FROM = (
+    "Generated from gateway/core/promotion.py and gateway/core/evidence.py by `make docs`; [promotion.md](promotion.md)"
+    " says how they work."
+)
+STAGES_COUNT = (
+    "The cap is that of an order and of a symbol's exposure. Outcomes, and as many decisions, count over the last"
+    f" {WINDOW_DAYS} days, orders and days at the stage before."
+)
+
+
+def _stages() -> str:
+    """The stages of promotion, what each asks for, and what the criteria are."""
+    rows = []
+    for stage, row in STAGES.items():
+        cap = "the settings alone" if row.cap_usd is None else f"{row.cap_usd} USD"
+        asks = row.asks
+        asked = (
+            " | | | | "
+            if asks is None
+            else f"{asks.outcomes} | {asks.orders} | {asks.days} | {asks.regimes} | {asks.slippage_bps_max:g}"
+        )
+        rows.append(f"| {stage} | {cap} | {asked} | {row.meaning} |")
+    return "\n".join(
+        [
+            "# Stages of promotion",
+            "",
+            STAGES_FROM,
+            "",
+            STAGES_COUNT,
+            "",
+            "| Stage | Cap | Outcomes | Orders | Days | Market regimes | Slippage below, bps | What it is |",
+            "|---|---|---|---|---|---|---|---|",
+            *rows,
+            "",
+            "| Criterion | What it asks |",
+            "|---|---|",
+            *(f"| {name} | {what} |" for name, what in CRITERIA.items()),
+            "",
+        ]
+    )
 
 
 def _retcodes() -> str:

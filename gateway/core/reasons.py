@@ -41,6 +41,7 @@ class Reason(StrEnum):
     NO_POSITION = "NO_POSITION"
     VENUE_REJECTED = "VENUE_REJECTED"
     MODEL_UNFIT = "MODEL_UNFIT"
+    PROMOTION_REFUSED = "PROMOTION_REFUSED"
     RATE_LIMITED = "RATE_LIMITED"
     BODY_TOO_LARGE = "BODY_TOO_LARGE"
     MODEL_UNAVAILABLE = "MODEL_UNAVAILABLE"
@@ -128,6 +129,7 @@ CODES: dict[Reason, ReasonCodes] = {
     Reason.NO_POSITION: _refused(422),
     Reason.VENUE_REJECTED: _refused(422),
     Reason.MODEL_UNFIT: ReasonCodes(grpc="FAILED_PRECONDITION", http=422, stored=False),
+    Reason.PROMOTION_REFUSED: ReasonCodes(grpc="FAILED_PRECONDITION", http=412, stored=False),
     Reason.RATE_LIMITED: ReasonCodes(grpc="RESOURCE_EXHAUSTED", http=429, stored=False, retry_after_seconds=60),
     Reason.BODY_TOO_LARGE: ReasonCodes(grpc="RESOURCE_EXHAUSTED", http=413, stored=False),
     Reason.MODEL_UNAVAILABLE: _unavailable(),

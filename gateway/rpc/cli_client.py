@@ -14,6 +14,7 @@ from trading.v1 import (
 
 from gateway.rpc.calibration_lines import calibration_lines
 from gateway.rpc.cli_calls import Connection, Reply, reply
+from gateway.rpc.promotion_client import promotion_lines
 
 FLATTEN_SECONDS: Final = 45.0
 """The longest that a flatten takes: its rounds, the last of them, and a look at the venue."""
@@ -42,7 +43,8 @@ class CliClient(Connection):
             f"promise   {_calibration_line(health.calibration)}",
             *([f"venue     {_venue_line(health.venue)}"] if health.HasField("venue") else []),
         ]
-        return reply(health, [*lines, *_risk_lines(health.risk)])
+        stage = promotion_lines(health.promotion) if health.HasField("promotion") else []
+        return reply(health, [*lines, *_risk_lines(health.risk), *stage])
 
     def calibration(self) -> Reply:
         """How well the confidence keeps its promise."""

@@ -3,11 +3,12 @@
 from typing import TypeAlias
 
 from google.api import httpbody_pb2
-from trading.v1 import consensus_pb2, json_edge_pb2_grpc, risk_pb2, trade_pb2
+from trading.v1 import consensus_pb2, json_edge_pb2_grpc, promotion_pb2, risk_pb2, trade_pb2
 
 from gateway.rpc.calls import Context
 from gateway.rpc.consensus import ConsensusServicer
 from gateway.rpc.errors import Boundary
+from gateway.rpc.promotion import PromotionServicer
 from gateway.rpc.risk import RiskServicer
 from gateway.rpc.trade import TradeServicer
 
@@ -18,12 +19,19 @@ class JsonEdgeServicer(json_edge_pb2_grpc.JsonEdgeServiceServicer):
     """One method for each route, each with its twin's handler."""
 
     def __init__(
-        self, *, boundary: Boundary, consensus: ConsensusServicer, trade: TradeServicer, risk: RiskServicer
+        self,
+        *,
+        boundary: Boundary,
+        consensus: ConsensusServicer,
+        trade: TradeServicer,
+        risk: RiskServicer,
+        promotion: PromotionServicer,
     ) -> None:
         self._boundary = boundary
         self._consensus = consensus
         self._trade = trade
         self._risk = risk
+        self._promotion = promotion
 
     async def GetConsensus(self, request: Body, context: Context) -> consensus_pb2.GetConsensusResponse:
         """POST /api/ai/consensus."""
@@ -54,3 +62,11 @@ class JsonEdgeServicer(json_edge_pb2_grpc.JsonEdgeServiceServicer):
     async def Flatten(self, request: Body, context: Context) -> risk_pb2.FlattenResponse:
         """POST /api/risk/flatten."""
         return await self._boundary.json(request, context, risk_pb2.FlattenRequest, self._risk.flatten)
+
+    async def Promote(self, request: Body, context: Context) -> promotion_pb2.PromoteResponse:
+        """POST /api/promotion/promote."""
+        return await self._boundary.json(request, context, promotion_pb2.PromoteRequest, self._promotion.promote)
+
+    async def Demote(self, request: Body, context: Context) -> promotion_pb2.DemoteResponse:
+        """POST /api/promotion/demote."""
+        return await self._boundary.json(request, context, promotion_pb2.DemoteRequest, self._promotion.demote)

@@ -8,6 +8,8 @@ from trading.v1 import (
     consensus_pb2_grpc,
     json_edge_pb2,
     json_edge_pb2_grpc,
+    promotion_pb2,
+    promotion_pb2_grpc,
     risk_pb2,
     risk_pb2_grpc,
     system_pb2,
@@ -24,6 +26,7 @@ SERVICES = (
     CONSENSUS,
     trade_pb2.DESCRIPTOR.services_by_name["TradeService"].full_name,
     risk_pb2.DESCRIPTOR.services_by_name["RiskService"].full_name,
+    promotion_pb2.DESCRIPTOR.services_by_name["PromotionService"].full_name,
     system_pb2.DESCRIPTOR.services_by_name["SystemService"].full_name,
     json_edge_pb2.DESCRIPTOR.services_by_name["JsonEdgeService"].full_name,
 )
@@ -85,6 +88,7 @@ class Server:
         consensus_pb2_grpc.add_ConsensusServiceServicer_to_server(servicers.consensus, server)
         trade_pb2_grpc.add_TradeServiceServicer_to_server(servicers.trade, server)
         risk_pb2_grpc.add_RiskServiceServicer_to_server(servicers.risk, server)
+        promotion_pb2_grpc.add_PromotionServiceServicer_to_server(servicers.promotion, server)
         system_pb2_grpc.add_SystemServiceServicer_to_server(servicers.system, server)
         json_edge_pb2_grpc.add_JsonEdgeServiceServicer_to_server(servicers.json_edge, server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)

@@ -11,10 +11,12 @@ from gateway.health import Health
 from gateway.kill_switch import KillSwitch
 from gateway.order_path import OrderPath
 from gateway.ports import Journal, MarketData
+from gateway.promotion import Promotion
 from gateway.rpc.calls import Callers, RateLimit
 from gateway.rpc.consensus import ConsensusServicer
 from gateway.rpc.errors import Boundary
 from gateway.rpc.json_edge import JsonEdgeServicer
+from gateway.rpc.promotion import PromotionServicer
 from gateway.rpc.risk import RiskServicer
 from gateway.rpc.system import SystemServicer
 from gateway.rpc.trade import TradeServicer
@@ -28,6 +30,7 @@ class Servicers:
     consensus: ConsensusServicer
     trade: TradeServicer
     risk: RiskServicer
+    promotion: PromotionServicer
     system: SystemServicer
     json_edge: JsonEdgeServicer
 
@@ -45,6 +48,7 @@ def servicers(
     journal: Journal,
     account: Account,
     market: MarketData,
+    promotion: Promotion,
     dry_run: bool,
 ) -> Servicers:
     """Build them with one boundary and one rate limit for all."""
@@ -73,6 +77,7 @@ def servicers(
         symbol_cap_usd=settings.per_symbol_usd_cap,
         drawdown_max=settings.max_drawdown_pct,
     )
+    promoting = PromotionServicer(boundary=boundary, promotion=promotion)
     system = SystemServicer(
         boundary=boundary,
         settings=settings,
@@ -80,7 +85,8 @@ def servicers(
         calibration=calibration,
         journal=journal,
         risk=risk,
+        promotion=promoting,
         rate_limit=rate_limit,
     )
-    edge = JsonEdgeServicer(boundary=boundary, consensus=consensus, trade=trade, risk=risk)
-    return Servicers(consensus=consensus, trade=trade, risk=risk, system=system, json_edge=edge)
+    edge = JsonEdgeServicer(boundary=boundary, consensus=consensus, trade=trade, risk=risk, promotion=promoting)
+    return Servicers(consensus=consensus, trade=trade, risk=risk, promotion=promoting, system=system, json_edge=edge)

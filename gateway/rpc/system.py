@@ -15,6 +15,7 @@ from gateway.rpc.calibration import calibration_health, calibration_message
 from gateway.rpc.calls import Call, Context, RateLimit
 from gateway.rpc.convert import event_message, venue_health
 from gateway.rpc.errors import Boundary
+from gateway.rpc.promotion import PromotionServicer
 from gateway.rpc.risk import RiskServicer
 from gateway.settings import Settings
 
@@ -31,6 +32,7 @@ class SystemServicer(pb_grpc.SystemServiceServicer):
         calibration: Calibration,
         journal: Journal,
         risk: RiskServicer,
+        promotion: PromotionServicer,
         rate_limit: RateLimit,
     ) -> None:
         self._boundary = boundary
@@ -39,6 +41,7 @@ class SystemServicer(pb_grpc.SystemServiceServicer):
         self._calibration = calibration
         self._journal = journal
         self._risk = risk
+        self._promotion = promotion
         self._rate_limit = rate_limit
 
     async def GetHealth(self, request: pb.GetHealthRequest, context: Context) -> pb.GetHealthResponse:
@@ -89,6 +92,7 @@ class SystemServicer(pb_grpc.SystemServiceServicer):
             journal=pb.JournalHealth(ok=parts.journal_ok, records=parts.journal_records),
             calibration=calibration_health(self._calibration.report()),
             venue=venue_health(parts.venue) if parts.venue else None,
+            promotion=self._promotion.summary(),
         )
 
     async def get_calibration(self, request: pb.GetCalibrationRequest, call: Call) -> pb.GetCalibrationResponse:

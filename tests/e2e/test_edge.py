@@ -235,6 +235,17 @@ def test_the_dashboard_is_served_with_a_strict_policy(tollgate: Tollgate) -> Non
     assert kinds == {"/app.js": "text/javascript; charset=utf-8", "/style.css": "text/css; charset=utf-8"}
 
 
+def test_the_promotion_is_told_and_earned_by_evidence_alone(tollgate: Tollgate) -> None:
+    told = tollgate.get("/api/promotion").json
+    assert (told["promotion"]["stage"], told["nextStage"], told["passes"]) == ("PAPER", "PAPER_TINY", False)
+    assert tollgate.get("/health").json["promotion"]["override"] is False
+    refused = tollgate.post("/api/promotion/promote", {"actor": "ann", "reason": "in a hurry"})
+    assert_error(refused, 412, "PROMOTION_REFUSED")
+    assert refused.metadata["criterion"] in {one["name"] for one in told["criteria"]}
+    assert_error(tollgate.post("/api/promotion/demote", {"reason": "drill"}), 412, "PROMOTION_REFUSED")
+    assert_error(tollgate.post("/api/promotion/promote", {"reason": "x", "force": True}), 400, "INVALID_FIELD")
+
+
 def test_the_dashboard_has_the_api_on_its_own_origin(tollgate: Tollgate) -> None:
     assert tollgate.get("/health", base=tollgate.dashboard).json["ok"] is True
     assert tollgate.get("/api/risk", base=tollgate.dashboard).json["risk"]["state"] == "active"

@@ -7,6 +7,7 @@ import pytest
 
 from gateway.core import risk
 from gateway.core.controls import CONTROLS
+from gateway.core.promotion import Stage
 from gateway.core.reasons import CODES, Reason
 from gateway.settings_table import TABLE
 from inference.settings import SETTINGS
@@ -14,7 +15,7 @@ from inference.settings import SETTINGS
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 WRITTEN = ("README.md", "RUNBOOK.md", "CONTRIBUTING.md", "CHANGELOG.md")
 PAGES = [ROOT / name for name in WRITTEN] + sorted((ROOT / "docs").glob("*.md"))
-GENERATED = ("settings.md", "reasons.md", "states.md", "retcodes.md")
+GENERATED = ("settings.md", "reasons.md", "states.md", "stages.md", "retcodes.md")
 COMPOSE = ("docker-compose.yml", "docker-compose.live.yml")
 MADE_BY_RUNNING = ("var/",)
 NOT_SETTINGS = {
@@ -86,7 +87,7 @@ def test_every_word_in_capitals_is_a_setting_a_reason_or_a_known_name(path):
     settings = {row.name for row in TABLE} | {row.name for row in SETTINGS.values()}
     codes = {codes.grpc for codes in CODES.values()}
     compose = {word for name in COMPOSE for word in re.findall(r"\$\{(\w+)", (ROOT / name).read_text(encoding="utf8"))}
-    assert words - settings - set(Reason) - codes - compose - NOT_SETTINGS == set()
+    assert words - settings - set(Reason) - set(Stage) - codes - compose - NOT_SETTINGS == set()
 
 
 def test_every_tollgate_command_that_is_named_is_there():
@@ -115,6 +116,9 @@ def test_every_tollgate_command_that_is_named_is_there():
         "config",
         "completion",
         "models",
+        "evidence",
+        "promote",
+        "demote",
     } == named
     assert [name for name in named if f'"{name}",' not in source] == []
 

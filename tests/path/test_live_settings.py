@@ -101,11 +101,11 @@ def test_bybits_own_addresses_are_fixed():
     ]
 
 
-def test_real_money_needs_a_reason():
+def test_a_promotion_is_named_and_a_blank_reason_is_none():
     mainnet = REAL | {"BYBIT_ENV": "mainnet"}
-    assert faults(mainnet)[0].startswith("BYBIT_ENV='mainnet' needs LIVE_WITHOUT_PROMOTION, a reason")
-    live = load(mainnet | {"LIVE_WITHOUT_PROMOTION": "a drill with 100 USD"}).live
-    assert live.without_promotion == "a drill with 100 USD"
+    live = load(mainnet | {"LIVE_WITHOUT_PROMOTION": " a drill with 100 USD ", "PROMOTION_RECORD": "record.json"}).live
+    assert (live.without_promotion, live.promotion_record) == ("a drill with 100 USD", "record.json")
+    assert load(mainnet | {"LIVE_WITHOUT_PROMOTION": "  "}).live.without_promotion == ""
 
 
 def test_a_key_may_stand_in_a_file(tmp_path):

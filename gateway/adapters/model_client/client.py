@@ -113,6 +113,14 @@ class OipModel:
             return ()
         return answers.reference(answer)
 
+    async def digest(self, model_version: str) -> str:
+        """The SHA-256 of a version's graph; empty when nobody tells. Raises ModelUnavailableError."""
+        try:
+            answer = await self._ask(self._service.GetModel, model_pb2.GetModelRequest(version=model_version))
+        except NotOfferedError:
+            return ""
+        return answer.model.sha256
+
     async def _ask(self, method: Callable[..., Awaitable[AnswerT]], request: Message) -> AnswerT:
         """Ask for what only Tollgate's own service knows. Raises ModelUnavailableError, NotOfferedError."""
         try:

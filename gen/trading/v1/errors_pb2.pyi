@@ -78,6 +78,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """FAILED_PRECONDITION, 422. The venue refused the order; nothing was filled."""
     MODEL_UNFIT: _ErrorReason.ValueType  # 32
     """FAILED_PRECONDITION, 422. The version's card does not pass its gates, or its files are not what the card says; it was not activated."""
+    PROMOTION_REFUSED: _ErrorReason.ValueType  # 61
+    """FAILED_PRECONDITION, 412. The account was not promoted or demoted: a criterion fails, or there is not enough evidence yet; the metadata has the criterion, its value and limit."""
     RATE_LIMITED: _ErrorReason.ValueType  # 19
     """RESOURCE_EXHAUSTED, 429, with RetryInfo and retry-after. Wait, then retry with the same key."""
     BODY_TOO_LARGE: _ErrorReason.ValueType  # 20
@@ -186,6 +188,8 @@ VENUE_REJECTED: ErrorReason.ValueType  # 18
 """FAILED_PRECONDITION, 422. The venue refused the order; nothing was filled."""
 MODEL_UNFIT: ErrorReason.ValueType  # 32
 """FAILED_PRECONDITION, 422. The version's card does not pass its gates, or its files are not what the card says; it was not activated."""
+PROMOTION_REFUSED: ErrorReason.ValueType  # 61
+"""FAILED_PRECONDITION, 412. The account was not promoted or demoted: a criterion fails, or there is not enough evidence yet; the metadata has the criterion, its value and limit."""
 RATE_LIMITED: ErrorReason.ValueType  # 19
 """RESOURCE_EXHAUSTED, 429, with RetryInfo and retry-after. Wait, then retry with the same key."""
 BODY_TOO_LARGE: ErrorReason.ValueType  # 20

@@ -26,11 +26,12 @@ from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from google.api import httpbody_pb2 as google_dot_api_dot_httpbody__pb2
 from trading.v1 import consensus_pb2 as trading_dot_v1_dot_consensus__pb2
 from trading.v1 import model_pb2 as trading_dot_v1_dot_model__pb2
+from trading.v1 import promotion_pb2 as trading_dot_v1_dot_promotion__pb2
 from trading.v1 import risk_pb2 as trading_dot_v1_dot_risk__pb2
 from trading.v1 import trade_pb2 as trading_dot_v1_dot_trade__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1atrading/v1/json_edge.proto\x12\ntrading.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x19google/api/httpbody.proto\x1a\x1atrading/v1/consensus.proto\x1a\x16trading/v1/model.proto\x1a\x15trading/v1/risk.proto\x1a\x16trading/v1/trade.proto2\xa8\x05\n\x0fJsonEdgeService\x12\x64\n\x0cGetConsensus\x12\x14.google.api.HttpBody\x1a .trading.v1.GetConsensusResponse\"\x1c\x82\xd3\xe4\x93\x02\x16\"\x11/api/ai/consensus:\x01*\x12t\n\x11\x42\x61tchGetConsensus\x12\x14.google.api.HttpBody\x1a%.trading.v1.BatchGetConsensusResponse\"\"\x82\xd3\xe4\x93\x02\x1c\"\x17/api/ai/consensus:batch:\x01*\x12[\n\x07\x45xecute\x12\x14.google.api.HttpBody\x1a\x1b.trading.v1.ExecuteResponse\"\x1d\x82\xd3\xe4\x93\x02\x17\"\x12/api/trade/execute:\x01*\x12T\n\x05Reset\x12\x14.google.api.HttpBody\x1a\x19.trading.v1.ResetResponse\"\x1a\x82\xd3\xe4\x93\x02\x14\"\x0f/api/risk/reset:\x01*\x12Q\n\x04Halt\x12\x14.google.api.HttpBody\x1a\x18.trading.v1.HaltResponse\"\x19\x82\xd3\xe4\x93\x02\x13\"\x0e/api/risk/halt:\x01*\x12W\n\x06Resume\x12\x14.google.api.HttpBody\x1a\x1a.trading.v1.ResumeResponse\"\x1b\x82\xd3\xe4\x93\x02\x15\"\x10/api/risk/resume:\x01*\x12Z\n\x07\x46latten\x12\x14.google.api.HttpBody\x1a\x1b.trading.v1.FlattenResponse\"\x1c\x82\xd3\xe4\x93\x02\x16\"\x11/api/risk/flatten:\x01*2\xb4\x03\n\x14ModelJsonEdgeService\x12[\n\x07Predict\x12\x14.google.api.HttpBody\x1a\x1b.trading.v1.PredictResponse\"\x1d\x82\xd3\xe4\x93\x02\x17\"\x12/api/model/predict:\x01*\x12i\n\rActivateModel\x12\x14.google.api.HttpBody\x1a!.trading.v1.ActivateModelResponse\"\x1f\x82\xd3\xe4\x93\x02\x19\"\x14/api/models/activate:\x01*\x12i\n\rRollbackModel\x12\x14.google.api.HttpBody\x1a!.trading.v1.RollbackModelResponse\"\x1f\x82\xd3\xe4\x93\x02\x19\"\x14/api/models/rollback:\x01*\x12i\n\x0eSetShadowModel\x12\x14.google.api.HttpBody\x1a\".trading.v1.SetShadowModelResponse\"\x1d\x82\xd3\xe4\x93\x02\x17\"\x12/api/models/shadow:\x01*b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1atrading/v1/json_edge.proto\x12\ntrading.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x19google/api/httpbody.proto\x1a\x1atrading/v1/consensus.proto\x1a\x16trading/v1/model.proto\x1a\x1atrading/v1/promotion.proto\x1a\x15trading/v1/risk.proto\x1a\x16trading/v1/trade.proto2\xe7\x06\n\x0fJsonEdgeService\x12\x64\n\x0cGetConsensus\x12\x14.google.api.HttpBody\x1a .trading.v1.GetConsensusResponse\"\x1c\x82\xd3\xe4\x93\x02\x16\"\x11/api/ai/consensus:\x01*\x12t\n\x11\x42\x61tchGetConsensus\x12\x14.google.api.HttpBody\x1a%.trading.v1.BatchGetConsensusResponse\"\"\x82\xd3\xe4\x93\x02\x1c\"\x17/api/ai/consensus:batch:\x01*\x12[\n\x07\x45xecute\x12\x14.google.api.HttpBody\x1a\x1b.trading.v1.ExecuteResponse\"\x1d\x82\xd3\xe4\x93\x02\x17\"\x12/api/trade/execute:\x01*\x12T\n\x05Reset\x12\x14.google.api.HttpBody\x1a\x19.trading.v1.ResetResponse\"\x1a\x82\xd3\xe4\x93\x02\x14\"\x0f/api/risk/reset:\x01*\x12Q\n\x04Halt\x12\x14.google.api.HttpBody\x1a\x18.trading.v1.HaltResponse\"\x19\x82\xd3\xe4\x93\x02\x13\"\x0e/api/risk/halt:\x01*\x12W\n\x06Resume\x12\x14.google.api.HttpBody\x1a\x1a.trading.v1.ResumeResponse\"\x1b\x82\xd3\xe4\x93\x02\x15\"\x10/api/risk/resume:\x01*\x12Z\n\x07\x46latten\x12\x14.google.api.HttpBody\x1a\x1b.trading.v1.FlattenResponse\"\x1c\x82\xd3\xe4\x93\x02\x16\"\x11/api/risk/flatten:\x01*\x12_\n\x07Promote\x12\x14.google.api.HttpBody\x1a\x1b.trading.v1.PromoteResponse\"!\x82\xd3\xe4\x93\x02\x1b\"\x16/api/promotion/promote:\x01*\x12\\\n\x06\x44\x65mote\x12\x14.google.api.HttpBody\x1a\x1a.trading.v1.DemoteResponse\" \x82\xd3\xe4\x93\x02\x1a\"\x15/api/promotion/demote:\x01*2\xb4\x03\n\x14ModelJsonEdgeService\x12[\n\x07Predict\x12\x14.google.api.HttpBody\x1a\x1b.trading.v1.PredictResponse\"\x1d\x82\xd3\xe4\x93\x02\x17\"\x12/api/model/predict:\x01*\x12i\n\rActivateModel\x12\x14.google.api.HttpBody\x1a!.trading.v1.ActivateModelResponse\"\x1f\x82\xd3\xe4\x93\x02\x19\"\x14/api/models/activate:\x01*\x12i\n\rRollbackModel\x12\x14.google.api.HttpBody\x1a!.trading.v1.RollbackModelResponse\"\x1f\x82\xd3\xe4\x93\x02\x19\"\x14/api/models/rollback:\x01*\x12i\n\x0eSetShadowModel\x12\x14.google.api.HttpBody\x1a\".trading.v1.SetShadowModelResponse\"\x1d\x82\xd3\xe4\x93\x02\x17\"\x12/api/models/shadow:\x01*b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -51,6 +52,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_JSONEDGESERVICE'].methods_by_name['Resume']._serialized_options = b'\202\323\344\223\002\025\"\020/api/risk/resume:\001*'
   _globals['_JSONEDGESERVICE'].methods_by_name['Flatten']._loaded_options = None
   _globals['_JSONEDGESERVICE'].methods_by_name['Flatten']._serialized_options = b'\202\323\344\223\002\026\"\021/api/risk/flatten:\001*'
+  _globals['_JSONEDGESERVICE'].methods_by_name['Promote']._loaded_options = None
+  _globals['_JSONEDGESERVICE'].methods_by_name['Promote']._serialized_options = b'\202\323\344\223\002\033\"\026/api/promotion/promote:\001*'
+  _globals['_JSONEDGESERVICE'].methods_by_name['Demote']._loaded_options = None
+  _globals['_JSONEDGESERVICE'].methods_by_name['Demote']._serialized_options = b'\202\323\344\223\002\032\"\025/api/promotion/demote:\001*'
   _globals['_MODELJSONEDGESERVICE'].methods_by_name['Predict']._loaded_options = None
   _globals['_MODELJSONEDGESERVICE'].methods_by_name['Predict']._serialized_options = b'\202\323\344\223\002\027\"\022/api/model/predict:\001*'
   _globals['_MODELJSONEDGESERVICE'].methods_by_name['ActivateModel']._loaded_options = None
@@ -59,8 +64,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_MODELJSONEDGESERVICE'].methods_by_name['RollbackModel']._serialized_options = b'\202\323\344\223\002\031\"\024/api/models/rollback:\001*'
   _globals['_MODELJSONEDGESERVICE'].methods_by_name['SetShadowModel']._loaded_options = None
   _globals['_MODELJSONEDGESERVICE'].methods_by_name['SetShadowModel']._serialized_options = b'\202\323\344\223\002\027\"\022/api/models/shadow:\001*'
-  _globals['_JSONEDGESERVICE']._serialized_start=199
-  _globals['_JSONEDGESERVICE']._serialized_end=879
-  _globals['_MODELJSONEDGESERVICE']._serialized_start=882
-  _globals['_MODELJSONEDGESERVICE']._serialized_end=1318
+  _globals['_JSONEDGESERVICE']._serialized_start=227
+  _globals['_JSONEDGESERVICE']._serialized_end=1098
+  _globals['_MODELJSONEDGESERVICE']._serialized_start=1101
+  _globals['_MODELJSONEDGESERVICE']._serialized_end=1537
 # @@protoc_insertion_point(module_scope)

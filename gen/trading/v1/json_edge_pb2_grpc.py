@@ -6,6 +6,7 @@ import warnings
 from google.api import httpbody_pb2 as google_dot_api_dot_httpbody__pb2
 from trading.v1 import consensus_pb2 as trading_dot_v1_dot_consensus__pb2
 from trading.v1 import model_pb2 as trading_dot_v1_dot_model__pb2
+from trading.v1 import promotion_pb2 as trading_dot_v1_dot_promotion__pb2
 from trading.v1 import risk_pb2 as trading_dot_v1_dot_risk__pb2
 from trading.v1 import trade_pb2 as trading_dot_v1_dot_trade__pb2
 
@@ -74,6 +75,16 @@ class JsonEdgeServiceStub:
                 request_serializer=google_dot_api_dot_httpbody__pb2.HttpBody.SerializeToString,
                 response_deserializer=trading_dot_v1_dot_risk__pb2.FlattenResponse.FromString,
                 _registered_method=True)
+        self.Promote = channel.unary_unary(
+                '/trading.v1.JsonEdgeService/Promote',
+                request_serializer=google_dot_api_dot_httpbody__pb2.HttpBody.SerializeToString,
+                response_deserializer=trading_dot_v1_dot_promotion__pb2.PromoteResponse.FromString,
+                _registered_method=True)
+        self.Demote = channel.unary_unary(
+                '/trading.v1.JsonEdgeService/Demote',
+                request_serializer=google_dot_api_dot_httpbody__pb2.HttpBody.SerializeToString,
+                response_deserializer=trading_dot_v1_dot_promotion__pb2.DemoteResponse.FromString,
+                _registered_method=True)
 
 
 class JsonEdgeServiceServicer:
@@ -130,6 +141,20 @@ class JsonEdgeServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Promote(self, request, context):
+        """PromotionService.Promote. Body: PromoteRequest.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Demote(self, request, context):
+        """PromotionService.Demote. Body: DemoteRequest.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_JsonEdgeServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -167,6 +192,16 @@ def add_JsonEdgeServiceServicer_to_server(servicer, server):
                     servicer.Flatten,
                     request_deserializer=google_dot_api_dot_httpbody__pb2.HttpBody.FromString,
                     response_serializer=trading_dot_v1_dot_risk__pb2.FlattenResponse.SerializeToString,
+            ),
+            'Promote': grpc.unary_unary_rpc_method_handler(
+                    servicer.Promote,
+                    request_deserializer=google_dot_api_dot_httpbody__pb2.HttpBody.FromString,
+                    response_serializer=trading_dot_v1_dot_promotion__pb2.PromoteResponse.SerializeToString,
+            ),
+            'Demote': grpc.unary_unary_rpc_method_handler(
+                    servicer.Demote,
+                    request_deserializer=google_dot_api_dot_httpbody__pb2.HttpBody.FromString,
+                    response_serializer=trading_dot_v1_dot_promotion__pb2.DemoteResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -359,6 +394,60 @@ class JsonEdgeService:
             '/trading.v1.JsonEdgeService/Flatten',
             google_dot_api_dot_httpbody__pb2.HttpBody.SerializeToString,
             trading_dot_v1_dot_risk__pb2.FlattenResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Promote(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/trading.v1.JsonEdgeService/Promote',
+            google_dot_api_dot_httpbody__pb2.HttpBody.SerializeToString,
+            trading_dot_v1_dot_promotion__pb2.PromoteResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Demote(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/trading.v1.JsonEdgeService/Demote',
+            google_dot_api_dot_httpbody__pb2.HttpBody.SerializeToString,
+            trading_dot_v1_dot_promotion__pb2.DemoteResponse.FromString,
             options,
             channel_credentials,
             insecure,

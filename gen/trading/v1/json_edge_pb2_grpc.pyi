@@ -19,6 +19,7 @@ from google.api import httpbody_pb2 as _httpbody_pb2
 from grpc import aio as _aio
 from trading.v1 import consensus_pb2 as _consensus_pb2
 from trading.v1 import model_pb2 as _model_pb2
+from trading.v1 import promotion_pb2 as _promotion_pb2
 from trading.v1 import risk_pb2 as _risk_pb2
 from trading.v1 import trade_pb2 as _trade_pb2
 import abc as _abc_1
@@ -64,6 +65,10 @@ class JsonEdgeServiceStub:
     """RiskService.Resume. Body: ResumeRequest, or nothing."""
     Flatten: _grpc.UnaryUnaryMultiCallable[_httpbody_pb2.HttpBody, _risk_pb2.FlattenResponse]
     """RiskService.Flatten. Body: FlattenRequest, or nothing."""
+    Promote: _grpc.UnaryUnaryMultiCallable[_httpbody_pb2.HttpBody, _promotion_pb2.PromoteResponse]
+    """PromotionService.Promote. Body: PromoteRequest."""
+    Demote: _grpc.UnaryUnaryMultiCallable[_httpbody_pb2.HttpBody, _promotion_pb2.DemoteResponse]
+    """PromotionService.Demote. Body: DemoteRequest."""
 
 @_typing.type_check_only
 class JsonEdgeServiceAsyncStub(JsonEdgeServiceStub):
@@ -86,6 +91,10 @@ class JsonEdgeServiceAsyncStub(JsonEdgeServiceStub):
     """RiskService.Resume. Body: ResumeRequest, or nothing."""
     Flatten: _aio.UnaryUnaryMultiCallable[_httpbody_pb2.HttpBody, _risk_pb2.FlattenResponse]  # type: ignore[assignment]
     """RiskService.Flatten. Body: FlattenRequest, or nothing."""
+    Promote: _aio.UnaryUnaryMultiCallable[_httpbody_pb2.HttpBody, _promotion_pb2.PromoteResponse]  # type: ignore[assignment]
+    """PromotionService.Promote. Body: PromoteRequest."""
+    Demote: _aio.UnaryUnaryMultiCallable[_httpbody_pb2.HttpBody, _promotion_pb2.DemoteResponse]  # type: ignore[assignment]
+    """PromotionService.Demote. Body: DemoteRequest."""
 
 class JsonEdgeServiceServicer(metaclass=_abc_1.ABCMeta):
     """The gateway's routes with a body."""
@@ -147,6 +156,22 @@ class JsonEdgeServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_risk_pb2.FlattenResponse, _abc.Awaitable[_risk_pb2.FlattenResponse]]:
         """RiskService.Flatten. Body: FlattenRequest, or nothing."""
+
+    @_abc_1.abstractmethod
+    def Promote(
+        self,
+        request: _httpbody_pb2.HttpBody,
+        context: _ServicerContext,
+    ) -> _typing.Union[_promotion_pb2.PromoteResponse, _abc.Awaitable[_promotion_pb2.PromoteResponse]]:
+        """PromotionService.Promote. Body: PromoteRequest."""
+
+    @_abc_1.abstractmethod
+    def Demote(
+        self,
+        request: _httpbody_pb2.HttpBody,
+        context: _ServicerContext,
+    ) -> _typing.Union[_promotion_pb2.DemoteResponse, _abc.Awaitable[_promotion_pb2.DemoteResponse]]:
+        """PromotionService.Demote. Body: DemoteRequest."""
 
 def add_JsonEdgeServiceServicer_to_server(servicer: JsonEdgeServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
 

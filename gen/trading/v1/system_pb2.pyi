@@ -54,6 +54,7 @@ class GetHealthResponse(_message.Message):
     JOURNAL_FIELD_NUMBER: _builtins.int
     CALIBRATION_FIELD_NUMBER: _builtins.int
     VENUE_FIELD_NUMBER: _builtins.int
+    PROMOTION_FIELD_NUMBER: _builtins.int
     ok: _builtins.bool
     """True when model, market data and journal all work; in live trading the venue
     too.
@@ -94,6 +95,10 @@ class GetHealthResponse(_message.Message):
     def venue(self) -> Global___VenueHealth:
         """The venue; absent in paper trading."""
 
+    @_builtins.property
+    def promotion(self) -> Global___PromotionHealth:
+        """The stage of promotion, and whether live trades without one."""
+
     def __init__(
         self,
         *,
@@ -108,14 +113,55 @@ class GetHealthResponse(_message.Message):
         journal: Global___JournalHealth | None = ...,
         calibration: Global___CalibrationHealth | None = ...,
         venue: Global___VenueHealth | None = ...,
+        promotion: Global___PromotionHealth | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["calibration", b"calibration", "config", b"config", "journal", b"journal", "market_data", b"market_data", "model", b"model", "rate_limit", b"rate_limit", "risk", b"risk", "venue", b"venue"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["calibration", b"calibration", "config", b"config", "journal", b"journal", "market_data", b"market_data", "model", b"model", "promotion", b"promotion", "rate_limit", b"rate_limit", "risk", b"risk", "venue", b"venue"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["calibration", b"calibration", "config", b"config", "journal", b"journal", "market_data", b"market_data", "mode", b"mode", "model", b"model", "ok", b"ok", "rate_limit", b"rate_limit", "risk", b"risk", "venue", b"venue", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["calibration", b"calibration", "config", b"config", "journal", b"journal", "market_data", b"market_data", "mode", b"mode", "model", b"model", "ok", b"ok", "promotion", b"promotion", "rate_limit", b"rate_limit", "risk", b"risk", "venue", b"venue", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetHealthResponse: _TypeAlias = GetHealthResponse  # noqa: Y015
+
+@_typing.final
+class PromotionHealth(_message.Message):
+    """What the account has earned, in short; GetPromotion has the whole."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STAGE_FIELD_NUMBER: _builtins.int
+    REFUSAL_FIELD_NUMBER: _builtins.int
+    CAP_USD_FIELD_NUMBER: _builtins.int
+    OVERRIDE_FIELD_NUMBER: _builtins.int
+    OVERRIDE_REASON_FIELD_NUMBER: _builtins.int
+    stage: _builtins.str
+    """The stage, PAPER to LIVE."""
+    refusal: _builtins.str
+    """Why no order that opens a position may go out at this stage; empty when it may."""
+    cap_usd: _builtins.float
+    """The most notional of one order and of one symbol's exposure at this stage, in US dollars; absent: the settings alone."""
+    override: _builtins.bool
+    """True while live trades without a promotion (LIVE_WITHOUT_PROMOTION), for as long as the process runs."""
+    override_reason: _builtins.str
+    """Why it does, in a person's words; empty when it does not."""
+    def __init__(
+        self,
+        *,
+        stage: _builtins.str = ...,
+        refusal: _builtins.str = ...,
+        cap_usd: _builtins.float | None = ...,
+        override: _builtins.bool = ...,
+        override_reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_cap_usd", b"_cap_usd", "cap_usd", b"cap_usd"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cap_usd", b"_cap_usd", "cap_usd", b"cap_usd", "override", b"override", "override_reason", b"override_reason", "refusal", b"refusal", "stage", b"stage"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__cap_usd: _TypeAlias = _typing.Literal["cap_usd"]  # noqa: Y015
+    _WhichOneofArgType__cap_usd: _TypeAlias = _typing.Literal["_cap_usd", b"_cap_usd"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__cap_usd) -> _WhichOneofReturnType__cap_usd | None: ...
+
+Global___PromotionHealth: _TypeAlias = PromotionHealth  # noqa: Y015
 
 @_typing.final
 class VenueHealth(_message.Message):
