@@ -21,7 +21,6 @@ from gateway.adapters.venue_paper import PaperVenue
 from gateway.calibration import Calibration
 from gateway.confirmations import Confirmations
 from gateway.core.fact_records import policy_document
-from gateway.core.facts import UNRESTRICTED
 from gateway.core.ledger import Ledger
 from gateway.core.model import OrderKey
 from gateway.decision_path import DecisionPath
@@ -35,6 +34,7 @@ from gateway.outcomes import Maturing
 from gateway.policies import keep_policy
 from gateway.policy import policy_of
 from gateway.ports import Clock, MarketData, Step, Venue, VenueAccount
+from gateway.promotion import Promotion
 from gateway.reconcile import Reconciler
 from gateway.rpc.server import Server
 from gateway.rpc.servicers import servicers
@@ -115,6 +115,7 @@ class Gateway:
             clock=self._clock,
             drawdown_max=settings.max_drawdown_pct,
         )
+        self._promotion = self._new_promotion()
         self._path = self._order_path()
         self._kill_switch = KillSwitch(
             account=self._account,
@@ -130,26 +131,7 @@ class Gateway:
         self._maturing = Maturing(
             calibration=self._calibration, market=self._market, model=self._model, clock=self._clock
         )
-        self._health = Health(
-            model=self._model,
-            calibration=self._calibration,
-            market=self._market,
-            journal=self._journal,
-            clock=self._clock,
-            symbols=settings.symbols,
-            price_age_ms_max=settings.price_age_ms_max,
-            venue=self._beside.health,
-        )
-        self._promotion = new_promotion(
-            settings,
-            self._policy,
-            journal=self._journal,
-            account=self._account,
-            guard=self._guard,
-            model=self._model,
-            served=lambda: self._health.model_version,
-            clock=self._clock,
-        )
+        self._health = self._new_health()
         self._servicers = servicers(
             settings=settings,
             path=self._path,
@@ -166,6 +148,30 @@ class Gateway:
             dry_run=self._side.venue.dry_run,
         )
 
+    def _new_health(self) -> Health:
+        return Health(
+            model=self._model,
+            calibration=self._calibration,
+            market=self._market,
+            journal=self._journal,
+            clock=self._clock,
+            symbols=self._settings.symbols,
+            price_age_ms_max=self._settings.price_age_ms_max,
+            venue=self._beside.health,
+        )
+
+    def _new_promotion(self) -> Promotion:
+        return new_promotion(
+            self._settings,
+            self._policy,
+            journal=self._journal,
+            account=self._account,
+            guard=self._guard,
+            model=self._model,
+            served=lambda: self._health.model_version,
+            clock=self._clock,
+        )
+
     def _order_path(self) -> OrderPath:
         facts = LocalFacts(
             account=self._account,
@@ -176,7 +182,7 @@ class Gateway:
             journal=self._journal,
             clock=self._clock,
             policy=self._policy,
-            permission=lambda: UNRESTRICTED,
+            permission=self._promotion.permission,
         )
         return OrderPath(
             account=self._account,
@@ -240,12 +246,12 @@ class Gateway:
             await self._health.look()  # a promotion is for one model
         await self._promotion.load()
         await self._journal.claim(await self._side.open())
-        await self._promotion.begin()
 
     async def _recover(self) -> None:
         """Rebuild the account and the risk state, and resolve what a crash left open, before anything is served."""
         self._account.load(self._journal.filled_orders(), self._journal.open_orders())
         self._guard.load()  # before anything is recorded: a journal with records and no risk state starts halted
+        await self._promotion.begin()
         await keep_policy(self._journal, policy_document(self._policy, self._account.name, self._clock.now_ms()))
         await self._health.look()  # what the served version's calibration asks for holds from the first order on
         waits = MARKET_WAIT_SECONDS if self._account.open_orders() else 0.0
