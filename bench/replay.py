@@ -179,6 +179,7 @@ class Maker:
             venue=side.venue,
             clock=self._clock,
             tracer=Untraced(),
+            held_back=guard.holds_back,
         )
         self._decision: Decision | None = None
 

@@ -16,8 +16,8 @@ from trading.v1 import system_pb2, system_pb2_grpc
 from gateway.adapters.promotion_key import promotion_key
 from gateway.core.promotion import Stage
 from gateway.core.promotion_records import Move, PromotionRecord, limits_of, signed_text
+from gateway.policy import policy_of
 from gateway.settings import load
-from gateway.wiring import _policy
 from tools.stack import is_free
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -119,7 +119,7 @@ def a_record(tmp_path, environment, **changes):
         "to_stage": Stage.PAPER_TINY,
         "model_version": VERSION,
         "model_sha256": "",
-        "limits": limits_of(_policy(load(environment))),
+        "limits": limits_of(policy_of(load(environment))),
         "real_market": False,
         "from_ms": 0,
         "criteria": (),
