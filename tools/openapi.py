@@ -297,8 +297,11 @@ def is_required(rules: validate_pb2.FieldRules, field: Field) -> bool:
     if field.proto3_optional:
         return False
     text = rules.string
-    refuses_empty = (text.HasField("pattern") and not re.search(text.pattern, "")) or bool(getattr(text, "in"))
-    return refuses_empty or rules.map.min_pairs > 0 or rules.repeated.min_items > 0
+    closed_set = getattr(text, "in")
+    refuses_empty = (text.HasField("pattern") and not re.search(text.pattern, "")) or (
+        closed_set and "" not in closed_set
+    )
+    return bool(refuses_empty) or text.min_len > 0 or rules.map.min_pairs > 0 or rules.repeated.min_items > 0
 
 
 def printed_fields(message: Message) -> list[str]:

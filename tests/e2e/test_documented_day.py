@@ -80,6 +80,7 @@ def test_health_answers_as_documented_on_both_ports(tollgate: Tollgate) -> None:
         "rateLimit": {"used": "number", "max": "number", "resetSeconds": "number"},
         "journal": {"ok": "bool", "records": "number"},
         "calibration": {"state": "str", "effectiveThreshold": "number", "matured": "number", "driftedFeatures": []},
+        "promotion": {"stage": "str", "refusal": "str", "override": "bool", "overrideReason": "str"},
     }
     assert call("GET", f"{tollgate.model}/health").json["ok"] is True
 
