@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help run run-live-sim test test-fast lint format gen release-contract docs train-tools ray-tools train-demo bench lock clean
+.PHONY: help run run-live-sim test test-fast lint format gen release-contract docs train-tools ray-tools train-demo bench mutate lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-17s %s\n", $$1, $$2}'
@@ -57,6 +57,10 @@ train-demo: $(VENV)/.train ## train the demonstration model on the simulated mar
 
 bench: $(VENV)/.bench ## measure Tollgate beside its peers, in one run
 	$(BIN)/python bench/run.py
+
+mutate: $(VENV)/.mutation ## break the verdict, the sizing, the states and the evidence, one place at a time
+	PYTHONPATH=gen $(BIN)/mutmut run
+	PYTHONPATH=gen $(BIN)/mutmut results
 
 lock: $(VENV)/.dev ## pin the newest versions that the .in files allow
 	$(BIN)/python tools/lock.py

@@ -8,7 +8,7 @@ REQUIREMENTS = pathlib.Path(__file__).resolve().parent.parent / "requirements"
 
 def main() -> None:
     """Compile each set; the smaller ones constrain the larger."""
-    for name in ("serve", "train", "ray", "bench", "dev"):
+    for name in ("serve", "train", "ray", "bench", "dev", "mutation"):
         subprocess.run(
             [
                 "uv",

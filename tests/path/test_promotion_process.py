@@ -11,7 +11,7 @@ import grpc
 import pytest
 from builders import NOW_MS, VERSION
 from canary import CANARY_SECRET
-from trading.v1 import system_pb2, system_pb2_grpc
+from trading.v1 import system_pb2, system_pb2_grpc, trade_pb2, trade_pb2_grpc
 
 from gateway.adapters.promotion_key import promotion_key
 from gateway.core.promotion import Stage
@@ -166,6 +166,20 @@ def test_a_record_is_taken_up_and_holds_orders_back_until_its_model_is_known(san
     assert (promotion.stage, promotion.cap_usd, promotion.override) == ("PAPER_TINY", 100.0, False)
     assert promotion.refusal == "no model is known to be served, and a promotion is for one model"
     assert status.startswith("stage     PAPER_TINY, at most 100 USD; NO order may open: no model is known")
+
+
+def test_an_order_that_opens_is_refused_where_it_is_not_earned(sandbox, tmp_path):
+    environment = sandbox | {"PROMOTION_RECORD": str(a_record(tmp_path, sandbox)), "REQUIRE_DECISION": "off"}
+    order = trade_pb2.ExecuteRequest(symbol="BTCUSDT", side="buy", qty_usd=50, confidence=0.9, idempotency_key="k1")
+    with (
+        (tmp_path / "log").open("a") as log,
+        child(["gateway"], environment, log),
+        grpc.insecure_channel(environment["GATEWAY_LISTEN_ADDR"]) as channel,
+        pytest.raises(grpc.RpcError) as refusal,
+    ):
+        trade_pb2_grpc.TradeServiceStub(channel).Execute(order, wait_for_ready=True, timeout=SECONDS_MAX)
+    assert refusal.value.code() is grpc.StatusCode.FAILED_PRECONDITION
+    assert "no model is known to be served, and a promotion is for one model" in refusal.value.details()
 
 
 def test_an_override_starts_and_is_told_everywhere(sandbox, tmp_path):
