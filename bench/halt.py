@@ -187,11 +187,15 @@ async def taken_at_ms(channel: grpc.aio.Channel, since_ms: float) -> list[float]
             return found
 
 
+UNHINDERED = {"RATE_LIMIT_MAX": "1000000", "ORDER_RATE_MAX": "0", "OPEN_ORDERS_MAX": "100000"}
+"""So that nothing but the halt stops the orders."""
+
+
 @contextlib.asynccontextmanager
 async def paper(part: str) -> AsyncIterator[Place]:
     """The whole stack on paper, called through Envoy; `part` is what breaks."""
     with tempfile.TemporaryDirectory() as folder:
-        stack = Stack(ports=Ports.free(), env={"RATE_LIMIT_MAX": "1000000"}, state_dir=pathlib.Path(folder))
+        stack = Stack(ports=Ports.free(), env=UNHINDERED, state_dir=pathlib.Path(folder))
         await asyncio.to_thread(stack.start)
         try:
             address = urllib.parse.urlsplit(stack.gateway_url).netloc

@@ -257,6 +257,7 @@ def gateway(port: int, gateway_port: int, folder: pathlib.Path) -> Iterator[None
         "SYMBOLS": SYMBOL,
         "RATE_LIMIT_MAX": "100000",
         "ORDER_RATE_MAX": "0",
+        "OPEN_ORDERS_MAX": "100000",
         "DUPLICATE_WINDOW_MS": "0",  # its orders are alike on purpose
         "REQUIRE_DECISION": "off",  # there is no model
         "LOG_LEVEL": "warning",
