@@ -60,7 +60,7 @@ def _parser(address: str, journal: Path) -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(required=True, metavar="command")
     _add_calls(commands, address)
-    add_views(commands, address, _run_views)
+    add_views(commands, address, _run_views, _limit)
     add_journal_commands(commands, journal)
     add_completion(commands, parser)
     add_promotion(commands, address, _user(), lambda options, ask: _run_call(options, PromotionClient, ask))

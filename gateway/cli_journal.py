@@ -6,7 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final, Protocol, TypeAlias
 
-from gateway.decisions_shown import shown_decisions
 from gateway.doctor import JournalUnusableError, copy, diagnose, verify
 from gateway.exporting import SHEETS, ExportFailedError, export_journal
 from gateway.limits_shown import shown_limits
@@ -14,9 +13,6 @@ from gateway.replaying import replay_journal
 
 DONE: Final = 0
 REFUSED: Final = 1
-
-DECISIONS_MAX: Final = 1000
-"""Decisions shown at once; an export has all of them."""
 
 
 class Finding(Protocol):
@@ -58,7 +54,6 @@ def add_journal_commands(commands: Commands, journal: Path) -> None:
     )
     backup.add_argument("target", metavar="DEST", type=Path, help="the new file")
     _add_replay(commands, journal)
-    _add_decisions(commands, journal)
     what = "the journal's file: verify its digest chain, export it, show the limits that rule"
     inner = commands.add_parser("journal", help=what, description=what).add_subparsers(required=True, metavar="command")
     _command(
@@ -97,17 +92,6 @@ def _add_replay(commands: Commands, journal: Path) -> None:
         help="begin with the record of this number [%(default)s]",
     )
     replay.add_argument("--limit", metavar="N", type=_count, help="at most so many orders [all]")
-
-
-def _add_decisions(commands: Commands, journal: Path) -> None:
-    decisions = _command(
-        commands,
-        journal,
-        "decisions",
-        "the newest decisions, from the journal's file",
-        lambda options: shown_decisions(options.journal, options.limit),
-    )
-    decisions.add_argument("--limit", metavar="N", type=_few, default=20, help="how many, 1 to 1000 [%(default)s]")
 
 
 def _add_export(commands: Commands, journal: Path) -> None:
@@ -156,10 +140,4 @@ def _progress(what: str) -> Callable[[int, int], None]:
 def _count(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError("must be 1 or more")
-    return int(text)
-
-
-def _few(text: str) -> int:
-    if _count(text) > DECISIONS_MAX:
-        raise argparse.ArgumentTypeError(f"must be 1 to {DECISIONS_MAX}")
     return int(text)

@@ -317,6 +317,10 @@ class Journal(Protocol):
         """A recorded decision. Raises JournalUnavailableError."""
         ...
 
+    def list_decisions(self, *, limit: int, before: int | None) -> Sequence[tuple[int, Decision]]:
+        """Decisions with their numbers, newest first, older than number `before`. Raises JournalUnavailableError."""
+        ...
+
     def find_order(self, key: OrderKey) -> OrderRecord | None:
         """The newest record of an order. Raises JournalUnavailableError."""
         ...

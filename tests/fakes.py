@@ -279,6 +279,10 @@ class FakeJournal:
             raise JournalUnavailableError("full")
         self.decisions |= {decision.decision_id: decision for decision in decisions}
 
+    def list_decisions(self, *, limit: int, before: int | None) -> Sequence[tuple[int, Decision]]:
+        numbered = [(number, decision) for number, decision in enumerate(self.decisions.values(), start=1)]
+        return [found for found in reversed(numbered) if before is None or found[0] < before][:limit]
+
     async def append_risk(self, change: RiskChange) -> None:
         if self.full:
             raise JournalUnavailableError("full")

@@ -53,6 +53,16 @@ def decision_message(decision: Decision) -> consensus_pb2.GetConsensusResponse:
     )
 
 
+def recorded_decision(decision: Decision) -> consensus_pb2.RecordedDecision:
+    """A decision as it is listed."""
+    return consensus_pb2.RecordedDecision(
+        decision=decision_message(decision),
+        symbol=decision.symbol,
+        scored=decision.scored,
+        time=timestamp(decision.at_ms),
+    )
+
+
 def order_of(request: trade_pb2.ExecuteRequest, key: OrderKey) -> Order | Failure:
     """The order that a request asks for, its numbers exact."""
     requested = exact(request.qty_usd, "qtyUsd", MONEY_PLACES_MAX)

@@ -54,7 +54,7 @@ def servicers(
     """Build them with one boundary and one rate limit for all."""
     boundary = Boundary(Callers(settings.trusted_proxies))
     rate_limit = RateLimit(settings.rate_limit_max)
-    consensus = ConsensusServicer(boundary=boundary, path=decisions, rate_limit=rate_limit)
+    consensus = ConsensusServicer(boundary=boundary, path=decisions, journal=journal, rate_limit=rate_limit)
     trade = TradeServicer(
         boundary=boundary,
         path=path,

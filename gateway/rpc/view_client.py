@@ -1,9 +1,9 @@
-"""What `tollgate` shows of a running gateway: its events as they come, its positions, the settings that rule orders."""
+"""What `tollgate` shows of a running gateway: its events as they come, positions, decisions, the settings that rule."""
 
 from collections.abc import Iterator
 
 from google.protobuf.json_format import MessageToJson
-from trading.v1 import system_pb2, system_pb2_grpc, trade_pb2, trade_pb2_grpc
+from trading.v1 import consensus_pb2, consensus_pb2_grpc, system_pb2, system_pb2_grpc, trade_pb2, trade_pb2_grpc
 
 from gateway.rpc.cli_calls import Connection, Reply, reply
 
@@ -26,6 +26,12 @@ class ViewClient(Connection):
         found = self.call(stub.ListPositions, trade_pb2.ListPositionsRequest())
         yield reply(found, [*_position_lines(found), *_money_lines(found)])
 
+    def decisions(self, limit: int) -> Iterator[Reply]:
+        """The newest decisions."""
+        stub = consensus_pb2_grpc.ConsensusServiceStub(self.channel)
+        found = self.call(stub.ListDecisions, consensus_pb2.ListDecisionsRequest(page_size=limit))
+        yield reply(found, [_decision_line(recorded) for recorded in found.decisions] or ["no decisions"])
+
     def config(self) -> Iterator[Reply]:
         """The settings that rule orders."""
         stub = system_pb2_grpc.SystemServiceStub(self.channel)
@@ -39,6 +45,15 @@ def _event_line(event: system_pb2.WatchEventsResponse) -> str:
     when = event.time.ToJsonString()
     told = (f"{event.kind:<9}", event.state, event.symbol, event.subject)
     return "  ".join([when, f"{event.sequence:>8}", *(part for part in told if part)])
+
+
+def _decision_line(recorded: consensus_pb2.RecordedDecision) -> str:
+    said = recorded.decision
+    verdict = "allowed" if said.allow else f"forbidden: {', '.join(said.reasons)}"
+    return (
+        f"{recorded.time.ToJsonString()}  {said.decision_id}  {said.signal:<5} {recorded.symbol}  confidence"
+        f" {said.confidence:.3f} of {said.threshold:.3f}  {verdict}"
+    )
 
 
 def _position_lines(found: trade_pb2.ListPositionsResponse) -> list[str]:

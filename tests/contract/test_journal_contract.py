@@ -381,3 +381,13 @@ def test_a_journal_is_the_fold_of_its_records(adapter, history):
                 assert list(journal.filled_orders()) == [record for record in history if record.fills]
 
     asyncio.run(check())
+
+
+async def test_decisions_are_listed_newest_first_page_by_page(journal):
+    made = [a_decision(decision_id=DecisionId(f"d{number}")) for number in range(5)]
+    assert list(journal.list_decisions(limit=10, before=None)) == []
+    await journal.append_decisions(made)
+    first = journal.list_decisions(limit=2, before=None)
+    second = journal.list_decisions(limit=10, before=first[-1][0])
+    assert [decision for _, decision in [*first, *second]] == made[::-1]
+    assert list(journal.list_decisions(limit=10, before=second[-1][0])) == []

@@ -45,6 +45,7 @@ def test_every_documented_route_is_there_with_its_port(page: dict[str, Any]) -> 
         ("GET", "/health"): {":8000", ":9000"},
         ("POST", "/api/ai/consensus"): {":8000"},
         ("POST", "/api/ai/consensus:batch"): {":8000"},
+        ("GET", "/api/ai/decisions"): {":8000"},
         ("POST", "/api/trade/execute"): {":8000"},
         ("GET", "/api/trade/orders"): {":8000"},
         ("GET", "/api/trade/orders/{idempotencyKey}"): {":8000"},

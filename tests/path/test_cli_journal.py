@@ -134,9 +134,7 @@ def test_facts_in_a_later_record_break_the_journal(path):
     assert any("which its first record alone may" in problem for _, problem in problems(path))
 
 
-@pytest.mark.parametrize(
-    "command", [["replay"], ["decisions"], ["journal", "verify"], ["journal", "export", "never-made"]]
-)
+@pytest.mark.parametrize("command", [["replay"], ["journal", "verify"], ["journal", "export", "never-made"]])
 def test_a_missing_journal_is_told(command, tmp_path, capsys):
     assert main([*command, "--journal", str(tmp_path / "none")]) == REFUSED
     assert "There is no journal at" in capsys.readouterr().err
@@ -187,13 +185,6 @@ def test_parquet_without_its_library_is_a_clear_sentence(path, tmp_path, capsys,
     assert not (tmp_path / "out").exists()
 
 
-def test_decisions_are_told_newest_first(path, capsys):
-    assert main(["decisions", "--journal", str(path)]) == DONE
-    assert capsys.readouterr().out == ("2023-11-14T22:13:20Z  d1  long  BTCUSDT  confidence 0.650 of 0.600  allowed\n")
-    assert main(["decisions", "--journal", str(path), "--json", "--limit", "1"]) == DONE
-    assert json.loads(capsys.readouterr().out)[0]["decision_id"] == "d1"
-
-
 def test_the_limits_that_rule_are_told(path, capsys):
     assert main(["journal", "limits", "--journal", str(path)]) == DONE
     first, *lines = capsys.readouterr().out.splitlines()
@@ -212,9 +203,7 @@ async def test_a_journal_without_limits_says_so(tmp_path, capsys):
     assert "tells no limits" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(
-    "wrong", [["replay", "--from", "0"], ["replay", "--limit", "-1"], ["decisions", "--limit", "1001"]]
-)
+@pytest.mark.parametrize("wrong", [["replay", "--from", "0"], ["replay", "--limit", "-1"]])
 def test_a_number_out_of_range_is_wrong_usage(wrong):
     with pytest.raises(SystemExit) as exit_code:
         main(wrong)

@@ -12,7 +12,7 @@ from concurrent import futures
 import grpc
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
-from trading.v1 import system_pb2, system_pb2_grpc, trade_pb2, trade_pb2_grpc
+from trading.v1 import consensus_pb2, consensus_pb2_grpc, system_pb2, system_pb2_grpc, trade_pb2, trade_pb2_grpc
 
 from gateway.cli import DONE, REFUSED, UNREACHABLE, main
 
@@ -67,6 +67,21 @@ class Trade(trade_pb2_grpc.TradeServiceServicer):
         )
 
 
+class Consensus(consensus_pb2_grpc.ConsensusServiceServicer):
+    def ListDecisions(self, request, context):
+        said = consensus_pb2.GetConsensusResponse(
+            decision_id="d1", signal="long", confidence=0.65, threshold=0.6, allow=True
+        )
+        barred = consensus_pb2.GetConsensusResponse(
+            decision_id="d0", signal="flat", confidence=0.5, threshold=0.6, reasons=["LOW_CONFIDENCE"]
+        )
+        made = [
+            consensus_pb2.RecordedDecision(decision=one, symbol="BTCUSDT", time=Timestamp(seconds=1_700_000_000))
+            for one in (said, barred)
+        ]
+        return consensus_pb2.ListDecisionsResponse(decisions=made[: request.page_size])
+
+
 @pytest.fixture
 def system():
     return System()
@@ -82,6 +97,7 @@ def address(system, trade):
     server = grpc.server(futures.ThreadPoolExecutor(2))
     system_pb2_grpc.add_SystemServiceServicer_to_server(system, server)
     trade_pb2_grpc.add_TradeServiceServicer_to_server(trade, server)
+    consensus_pb2_grpc.add_ConsensusServiceServicer_to_server(Consensus(), server)
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     yield f"127.0.0.1:{port}"
@@ -134,6 +150,17 @@ def test_an_account_without_positions_and_a_price_that_is_not_known_are_told(add
     assert capsys.readouterr().out.startswith("no positions\nequity ")
 
 
+def test_decisions_are_told_newest_first(address, capsys):
+    assert main(["decisions", "--addr", address]) == DONE
+    assert capsys.readouterr().out.splitlines() == [
+        "2023-11-14T22:13:20Z  d1  long  BTCUSDT  confidence 0.650 of 0.600  allowed",
+        "2023-11-14T22:13:20Z  d0  flat  BTCUSDT  confidence 0.500 of 0.600  forbidden: LOW_CONFIDENCE",
+    ]
+    assert main(["decisions", "--addr", address, "--json", "--limit", "1"]) == DONE
+    [only] = json.loads(capsys.readouterr().out)["decisions"]
+    assert only["decision"]["decision_id"] == "d1"
+
+
 def test_config_tells_the_settings_that_rule_orders(address, capsys):
     assert main(["config", "--addr", address]) == DONE
     lines = dict(line.split() for line in capsys.readouterr().out.splitlines() if len(line.split()) == 2)
@@ -144,7 +171,7 @@ def test_config_tells_the_settings_that_rule_orders(address, capsys):
     assert json.loads(capsys.readouterr().out)["rateLimitMax"] == 240
 
 
-@pytest.mark.parametrize("command", ["watch", "positions", "config"])
+@pytest.mark.parametrize("command", ["watch", "positions", "decisions", "config"])
 def test_a_gateway_that_does_not_answer_is_told(command, capsys):
     with socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))

@@ -502,3 +502,14 @@ class TestRateLimit:
         stub = risk_pb2_grpc.RiskServiceStub(running.channel)
         for _ in range(5):
             await stub.Halt(risk_pb2.HaltRequest())
+
+
+async def test_decisions_are_listed_page_by_page(running):
+    said = [await consensus(running) for _ in range(3)]
+    stub = consensus_pb2_grpc.ConsensusServiceStub(running.channel)
+    page = await stub.ListDecisions(consensus_pb2.ListDecisionsRequest(page_size=2))
+    rest = await stub.ListDecisions(consensus_pb2.ListDecisionsRequest(page_token=page.next_page_token))
+    listed = [*page.decisions, *rest.decisions]
+    assert [recorded.decision for recorded in listed] == said[::-1]
+    assert {(recorded.symbol, recorded.time.ToMilliseconds()) for recorded in listed} == {(BTC, NOW_MS)}
+    assert rest.next_page_token == ""

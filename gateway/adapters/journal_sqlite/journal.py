@@ -189,6 +189,10 @@ class SqliteJournal:
         """A recorded decision. Raises JournalUnavailableError."""
         return self._reader.decision(decision_id)
 
+    def list_decisions(self, *, limit: int, before: int | None) -> Sequence[tuple[int, Decision]]:
+        """Decisions with their numbers, newest first, older than number `before`. Raises JournalUnavailableError."""
+        return self._reader.decisions(limit=limit, before=before)
+
     def find_order(self, key: OrderKey) -> OrderRecord | None:
         """The newest durable record of an order. Raises JournalUnavailableError."""
         return self._reader.order(key)

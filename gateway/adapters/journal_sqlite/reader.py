@@ -54,6 +54,12 @@ class JournalReader:
         sql = "SELECT body FROM records WHERE kind = 'decision' AND subject = ? ORDER BY seq DESC LIMIT 1"
         return next(iter(self._read(sql, (decision_id,), lambda row: decision_from(row[0]))), None)
 
+    def decisions(self, *, limit: int, before: int | None) -> Sequence[tuple[int, Decision]]:
+        """Decisions with their numbers, newest first, older than number `before`."""
+        sql = "SELECT seq, body FROM records WHERE kind = 'decision' AND seq < ? ORDER BY seq DESC LIMIT ?"
+        below = _NUMBER_MAX if before is None else before
+        return self._read(sql, (below, max(limit, 0)), lambda row: (int(row[0]), decision_from(row[1])))
+
     def order(self, key: OrderKey) -> OrderRecord | None:
         """The newest record of an order."""
         return next(iter(self._read(_ORDERS + "WHERE orders.key = ?", (key,), _order)), None)

@@ -144,6 +144,7 @@ MIGRATIONS: Final = (
     WHERE type = 'table' AND name = 'records';
     PRAGMA writable_schema = RESET;
 
+    CREATE INDEX decisions_by_age ON records (seq) WHERE kind = 'decision';
     CREATE INDEX document_records ON records (kind, subject, seq) WHERE kind IN ('policy', 'promotion', 'twin');
     """,
 )

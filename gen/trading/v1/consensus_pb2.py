@@ -23,9 +23,11 @@ _sym_db = _symbol_database.Default()
 
 
 from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
+from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
+from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1atrading/v1/consensus.proto\x12\ntrading.v1\x1a\x1b\x62uf/validate/validate.proto\"\xda\x01\n\x13GetConsensusRequest\x12\'\n\x06symbol\x18\x01 \x01(\tB\x17\xbaH\x14r\x12\x32\x10^[A-Z0-9]{2,30}$\x12i\n\x08\x66\x65\x61tures\x18\x02 \x03(\x0b\x32-.trading.v1.GetConsensusRequest.FeaturesEntryB(\xbaH%\x9a\x01\"\x10@\"\x18r\x16\x32\x14^[A-Za-z0-9_]{1,64}$*\x04\x12\x02@\x01\x1a/\n\rFeaturesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\"\x9d\x02\n\x14GetConsensusResponse\x12\x0e\n\x06signal\x18\x01 \x01(\t\x12\x1c\n\tprob_long\x18\x02 \x01(\x01R\tprob_long\x12\x1e\n\nprob_short\x18\x03 \x01(\x01R\nprob_short\x12\x12\n\nconfidence\x18\x04 \x01(\x01\x12$\n\rmodel_version\x18\x05 \x01(\tR\rmodel_version\x12\r\n\x05\x61llow\x18\x06 \x01(\x08\x12\x11\n\tthreshold\x18\x07 \x01(\x01\x12 \n\x0b\x64\x65\x63ision_id\x18\x08 \x01(\tR\x0b\x64\x65\x63ision_id\x12\x0f\n\x07reasons\x18\t \x03(\t\x12(\n\x0fhorizon_seconds\x18\n \x01(\x05R\x0fhorizon_seconds\"Z\n\x18\x42\x61tchGetConsensusRequest\x12>\n\x08requests\x18\x01 \x03(\x0b\x32\x1f.trading.v1.GetConsensusRequestB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\x80 \"P\n\x19\x42\x61tchGetConsensusResponse\x12\x33\n\tresponses\x18\x01 \x03(\x0b\x32 .trading.v1.GetConsensusResponse\"R\n\x16StreamConsensusRequest\x12\x38\n\x07request\x18\x01 \x01(\x0b\x32\x1f.trading.v1.GetConsensusRequestB\x06\xbaH\x03\xc8\x01\x01\"M\n\x17StreamConsensusResponse\x12\x32\n\x08response\x18\x01 \x01(\x0b\x32 .trading.v1.GetConsensusResponse2\xa7\x02\n\x10\x43onsensusService\x12Q\n\x0cGetConsensus\x12\x1f.trading.v1.GetConsensusRequest\x1a .trading.v1.GetConsensusResponse\x12`\n\x11\x42\x61tchGetConsensus\x12$.trading.v1.BatchGetConsensusRequest\x1a%.trading.v1.BatchGetConsensusResponse\x12^\n\x0fStreamConsensus\x12\".trading.v1.StreamConsensusRequest\x1a#.trading.v1.StreamConsensusResponse(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1atrading/v1/consensus.proto\x12\ntrading.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xda\x01\n\x13GetConsensusRequest\x12\'\n\x06symbol\x18\x01 \x01(\tB\x17\xbaH\x14r\x12\x32\x10^[A-Z0-9]{2,30}$\x12i\n\x08\x66\x65\x61tures\x18\x02 \x03(\x0b\x32-.trading.v1.GetConsensusRequest.FeaturesEntryB(\xbaH%\x9a\x01\"\x10@\"\x18r\x16\x32\x14^[A-Za-z0-9_]{1,64}$*\x04\x12\x02@\x01\x1a/\n\rFeaturesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\"\x9d\x02\n\x14GetConsensusResponse\x12\x0e\n\x06signal\x18\x01 \x01(\t\x12\x1c\n\tprob_long\x18\x02 \x01(\x01R\tprob_long\x12\x1e\n\nprob_short\x18\x03 \x01(\x01R\nprob_short\x12\x12\n\nconfidence\x18\x04 \x01(\x01\x12$\n\rmodel_version\x18\x05 \x01(\tR\rmodel_version\x12\r\n\x05\x61llow\x18\x06 \x01(\x08\x12\x11\n\tthreshold\x18\x07 \x01(\x01\x12 \n\x0b\x64\x65\x63ision_id\x18\x08 \x01(\tR\x0b\x64\x65\x63ision_id\x12\x0f\n\x07reasons\x18\t \x03(\t\x12(\n\x0fhorizon_seconds\x18\n \x01(\x05R\x0fhorizon_seconds\"Z\n\x18\x42\x61tchGetConsensusRequest\x12>\n\x08requests\x18\x01 \x03(\x0b\x32\x1f.trading.v1.GetConsensusRequestB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\x80 \"P\n\x19\x42\x61tchGetConsensusResponse\x12\x33\n\tresponses\x18\x01 \x03(\x0b\x32 .trading.v1.GetConsensusResponse\"R\n\x16StreamConsensusRequest\x12\x38\n\x07request\x18\x01 \x01(\x0b\x32\x1f.trading.v1.GetConsensusRequestB\x06\xbaH\x03\xc8\x01\x01\"M\n\x17StreamConsensusResponse\x12\x32\n\x08response\x18\x01 \x01(\x0b\x32 .trading.v1.GetConsensusResponse\"v\n\x14ListDecisionsRequest\x12(\n\tpage_size\x18\x01 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xc8\x01(\x00R\tpage_size\x12\x34\n\npage_token\x18\x02 \x01(\tB\x14\xbaH\x11r\x0f\x32\r^[0-9]{0,18}$R\npage_token\"r\n\x15ListDecisionsResponse\x12/\n\tdecisions\x18\x01 \x03(\x0b\x32\x1c.trading.v1.RecordedDecision\x12(\n\x0fnext_page_token\x18\x02 \x01(\tR\x0fnext_page_token\"\x90\x01\n\x10RecordedDecision\x12\x32\n\x08\x64\x65\x63ision\x18\x01 \x01(\x0b\x32 .trading.v1.GetConsensusResponse\x12\x0e\n\x06symbol\x18\x02 \x01(\t\x12\x0e\n\x06scored\x18\x03 \x01(\x08\x12(\n\x04time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp2\x98\x03\n\x10\x43onsensusService\x12Q\n\x0cGetConsensus\x12\x1f.trading.v1.GetConsensusRequest\x1a .trading.v1.GetConsensusResponse\x12`\n\x11\x42\x61tchGetConsensus\x12$.trading.v1.BatchGetConsensusRequest\x1a%.trading.v1.BatchGetConsensusResponse\x12^\n\x0fStreamConsensus\x12\".trading.v1.StreamConsensusRequest\x1a#.trading.v1.StreamConsensusResponse(\x01\x30\x01\x12o\n\rListDecisions\x12 .trading.v1.ListDecisionsRequest\x1a!.trading.v1.ListDecisionsResponse\"\x19\x82\xd3\xe4\x93\x02\x13\x12\x11/api/ai/decisionsb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -42,20 +44,32 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_BATCHGETCONSENSUSREQUEST'].fields_by_name['requests']._serialized_options = b'\272H\010\222\001\005\010\001\020\200 '
   _globals['_STREAMCONSENSUSREQUEST'].fields_by_name['request']._loaded_options = None
   _globals['_STREAMCONSENSUSREQUEST'].fields_by_name['request']._serialized_options = b'\272H\003\310\001\001'
-  _globals['_GETCONSENSUSREQUEST']._serialized_start=72
-  _globals['_GETCONSENSUSREQUEST']._serialized_end=290
-  _globals['_GETCONSENSUSREQUEST_FEATURESENTRY']._serialized_start=243
-  _globals['_GETCONSENSUSREQUEST_FEATURESENTRY']._serialized_end=290
-  _globals['_GETCONSENSUSRESPONSE']._serialized_start=293
-  _globals['_GETCONSENSUSRESPONSE']._serialized_end=578
-  _globals['_BATCHGETCONSENSUSREQUEST']._serialized_start=580
-  _globals['_BATCHGETCONSENSUSREQUEST']._serialized_end=670
-  _globals['_BATCHGETCONSENSUSRESPONSE']._serialized_start=672
-  _globals['_BATCHGETCONSENSUSRESPONSE']._serialized_end=752
-  _globals['_STREAMCONSENSUSREQUEST']._serialized_start=754
-  _globals['_STREAMCONSENSUSREQUEST']._serialized_end=836
-  _globals['_STREAMCONSENSUSRESPONSE']._serialized_start=838
-  _globals['_STREAMCONSENSUSRESPONSE']._serialized_end=915
-  _globals['_CONSENSUSSERVICE']._serialized_start=918
-  _globals['_CONSENSUSSERVICE']._serialized_end=1213
+  _globals['_LISTDECISIONSREQUEST'].fields_by_name['page_size']._loaded_options = None
+  _globals['_LISTDECISIONSREQUEST'].fields_by_name['page_size']._serialized_options = b'\272H\007\032\005\030\310\001(\000'
+  _globals['_LISTDECISIONSREQUEST'].fields_by_name['page_token']._loaded_options = None
+  _globals['_LISTDECISIONSREQUEST'].fields_by_name['page_token']._serialized_options = b'\272H\021r\0172\r^[0-9]{0,18}$'
+  _globals['_CONSENSUSSERVICE'].methods_by_name['ListDecisions']._loaded_options = None
+  _globals['_CONSENSUSSERVICE'].methods_by_name['ListDecisions']._serialized_options = b'\202\323\344\223\002\023\022\021/api/ai/decisions'
+  _globals['_GETCONSENSUSREQUEST']._serialized_start=135
+  _globals['_GETCONSENSUSREQUEST']._serialized_end=353
+  _globals['_GETCONSENSUSREQUEST_FEATURESENTRY']._serialized_start=306
+  _globals['_GETCONSENSUSREQUEST_FEATURESENTRY']._serialized_end=353
+  _globals['_GETCONSENSUSRESPONSE']._serialized_start=356
+  _globals['_GETCONSENSUSRESPONSE']._serialized_end=641
+  _globals['_BATCHGETCONSENSUSREQUEST']._serialized_start=643
+  _globals['_BATCHGETCONSENSUSREQUEST']._serialized_end=733
+  _globals['_BATCHGETCONSENSUSRESPONSE']._serialized_start=735
+  _globals['_BATCHGETCONSENSUSRESPONSE']._serialized_end=815
+  _globals['_STREAMCONSENSUSREQUEST']._serialized_start=817
+  _globals['_STREAMCONSENSUSREQUEST']._serialized_end=899
+  _globals['_STREAMCONSENSUSRESPONSE']._serialized_start=901
+  _globals['_STREAMCONSENSUSRESPONSE']._serialized_end=978
+  _globals['_LISTDECISIONSREQUEST']._serialized_start=980
+  _globals['_LISTDECISIONSREQUEST']._serialized_end=1098
+  _globals['_LISTDECISIONSRESPONSE']._serialized_start=1100
+  _globals['_LISTDECISIONSRESPONSE']._serialized_end=1214
+  _globals['_RECORDEDDECISION']._serialized_start=1217
+  _globals['_RECORDEDDECISION']._serialized_end=1361
+  _globals['_CONSENSUSSERVICE']._serialized_start=1364
+  _globals['_CONSENSUSSERVICE']._serialized_end=1772
 # @@protoc_insertion_point(module_scope)

@@ -53,6 +53,11 @@ class ConsensusServiceStub:
                 request_serializer=trading_dot_v1_dot_consensus__pb2.StreamConsensusRequest.SerializeToString,
                 response_deserializer=trading_dot_v1_dot_consensus__pb2.StreamConsensusResponse.FromString,
                 _registered_method=True)
+        self.ListDecisions = channel.unary_unary(
+                '/trading.v1.ConsensusService/ListDecisions',
+                request_serializer=trading_dot_v1_dot_consensus__pb2.ListDecisionsRequest.SerializeToString,
+                response_deserializer=trading_dot_v1_dot_consensus__pb2.ListDecisionsResponse.FromString,
+                _registered_method=True)
 
 
 class ConsensusServiceServicer:
@@ -97,6 +102,15 @@ class ConsensusServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListDecisions(self, request, context):
+        """Recorded decisions, newest first. Does not count against the rate limit.
+
+        Errors: INVALID_ARGUMENT (INVALID_FIELD), UNAVAILABLE (JOURNAL_UNAVAILABLE).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ConsensusServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -114,6 +128,11 @@ def add_ConsensusServiceServicer_to_server(servicer, server):
                     servicer.StreamConsensus,
                     request_deserializer=trading_dot_v1_dot_consensus__pb2.StreamConsensusRequest.FromString,
                     response_serializer=trading_dot_v1_dot_consensus__pb2.StreamConsensusResponse.SerializeToString,
+            ),
+            'ListDecisions': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListDecisions,
+                    request_deserializer=trading_dot_v1_dot_consensus__pb2.ListDecisionsRequest.FromString,
+                    response_serializer=trading_dot_v1_dot_consensus__pb2.ListDecisionsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -201,6 +220,33 @@ class ConsensusService:
             '/trading.v1.ConsensusService/StreamConsensus',
             trading_dot_v1_dot_consensus__pb2.StreamConsensusRequest.SerializeToString,
             trading_dot_v1_dot_consensus__pb2.StreamConsensusResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListDecisions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/trading.v1.ConsensusService/ListDecisions',
+            trading_dot_v1_dot_consensus__pb2.ListDecisionsRequest.SerializeToString,
+            trading_dot_v1_dot_consensus__pb2.ListDecisionsResponse.FromString,
             options,
             channel_credentials,
             insecure,

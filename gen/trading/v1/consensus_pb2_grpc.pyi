@@ -64,6 +64,11 @@ class ConsensusServiceStub:
 
     Errors: as GetConsensus.
     """
+    ListDecisions: _grpc.UnaryUnaryMultiCallable[_consensus_pb2.ListDecisionsRequest, _consensus_pb2.ListDecisionsResponse]
+    """Recorded decisions, newest first. Does not count against the rate limit.
+
+    Errors: INVALID_ARGUMENT (INVALID_FIELD), UNAVAILABLE (JOURNAL_UNAVAILABLE).
+    """
 
 @_typing.type_check_only
 class ConsensusServiceAsyncStub(ConsensusServiceStub):
@@ -96,6 +101,11 @@ class ConsensusServiceAsyncStub(ConsensusServiceStub):
     before it stand. Each request counts against the rate limit.
 
     Errors: as GetConsensus.
+    """
+    ListDecisions: _aio.UnaryUnaryMultiCallable[_consensus_pb2.ListDecisionsRequest, _consensus_pb2.ListDecisionsResponse]  # type: ignore[assignment]
+    """Recorded decisions, newest first. Does not count against the rate limit.
+
+    Errors: INVALID_ARGUMENT (INVALID_FIELD), UNAVAILABLE (JOURNAL_UNAVAILABLE).
     """
 
 class ConsensusServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -144,6 +154,17 @@ class ConsensusServiceServicer(metaclass=_abc_1.ABCMeta):
         before it stand. Each request counts against the rate limit.
 
         Errors: as GetConsensus.
+        """
+
+    @_abc_1.abstractmethod
+    def ListDecisions(
+        self,
+        request: _consensus_pb2.ListDecisionsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_consensus_pb2.ListDecisionsResponse, _abc.Awaitable[_consensus_pb2.ListDecisionsResponse]]:
+        """Recorded decisions, newest first. Does not count against the rate limit.
+
+        Errors: INVALID_ARGUMENT (INVALID_FIELD), UNAVAILABLE (JOURNAL_UNAVAILABLE).
         """
 
 def add_ConsensusServiceServicer_to_server(servicer: ConsensusServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
