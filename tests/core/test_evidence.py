@@ -77,6 +77,11 @@ def test_no_stage_asks_for_less_than_the_one_before():
         assert wanted == sorted(wanted)
 
 
+def test_a_model_that_nobody_knows_to_be_served_earns_nothing():
+    told = found(a_history(model_version=""))["model_unchanged"]
+    assert (told.finding, told.sentence) == (Finding.FAIL, "No model is known to be served.")
+
+
 # Healthy
 
 
