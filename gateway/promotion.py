@@ -184,7 +184,9 @@ class Promotion:
             in_the_way = obstacle(criteria)
             if in_the_way is not None:
                 return lacking(in_the_way, to_stage)
-            return await self._move(Move.PROMOTION, to_stage, actor, reason, criteria=criteria, from_ms=history.from_ms)
+            return await self._move(
+                self._new_record(Move.PROMOTION, to_stage, actor, reason, criteria=criteria, from_ms=history.from_ms)
+            )
 
     async def demote(self, actor: str, reason: str) -> PromotionRecord | Failure:
         """Move down one stage. Raises JournalUnavailableError: nothing was moved."""
@@ -192,7 +194,7 @@ class Promotion:
             below = previous_stage(self._stage)
             if below is None or self._record is None:
                 return refused("The account was not demoted: there is no stage below", self._stage, {})
-            return await self._move(Move.DEMOTION, below, actor, reason)
+            return await self._move(self._new_record(Move.DEMOTION, below, actor, reason))
 
     async def watch(self) -> None:
         """Look at the criteria for ever, and demote when one fails."""
@@ -225,7 +227,7 @@ class Promotion:
             return
         fault = self._mismatch(record)
         if fault:
-            await self._move(Move.RESTART, Stage.PAPER, ACTOR, fault)
+            await self._move(self._new_record(Move.RESTART, Stage.PAPER, ACTOR, fault))
 
     async def _demote_for_evidence(self) -> None:
         history, criteria = await self._evidence(self._stage, whole=False)
@@ -234,7 +236,9 @@ class Promotion:
         below = previous_stage(self._stage)
         if fresh and below is not None:
             reason = f"{fresh[0].name}: {fresh[0].sentence}"
-            await self._move(Move.DEMOTION, below, ACTOR, reason, criteria=criteria, from_ms=history.from_ms)
+            await self._move(
+                self._new_record(Move.DEMOTION, below, ACTOR, reason, criteria=criteria, from_ms=history.from_ms)
+            )
         self._told = set(failed)
 
     # The parts
@@ -293,28 +297,19 @@ class Promotion:
         )
         return history, await asyncio.to_thread(evaluate, history, stage, SEED)
 
-    async def _move(
-        self,
-        move: Move,
-        to_stage: Stage,
-        actor: str,
-        reason: str,
-        *,
-        criteria: Sequence[Criterion] = (),
-        from_ms: int = 0,
-    ) -> PromotionRecord:
-        record = self._new_record(move, to_stage, actor, reason, criteria=criteria, from_ms=from_ms)
-        if move is Move.DEMOTION:
-            self._record = record  # in force even while the journal does not answer
+    async def _move(self, record: PromotionRecord) -> PromotionRecord:
+        """Put a move in force and journal it. Raises JournalUnavailableError: a demotion alone holds all the same."""
+        if record.move is Move.DEMOTION:
+            self._record = record
         await self._keep(record)
         self._record = record
         log.warning(
             "promotion_moved",
-            move=move.value,
+            move=record.move.value,
             from_stage=record.from_stage.value,
-            to_stage=to_stage.value,
-            actor=actor,
-            reason=reason,
+            to_stage=record.to_stage.value,
+            actor=record.actor,
+            reason=record.reason,
         )
         return record
 

@@ -242,41 +242,38 @@ def _breaches(history: History) -> Criterion:
 
 
 def _slippage(history: History, asks: Asks) -> Criterion:
-    limit = asks.slippage_bps_max
     values = [order.slippage_bps for order in history.orders if order.slippage_bps is not None]
-    n = len(values)
-    if n < ORDERS_JUDGED_MIN:
-        missing = ORDERS_JUDGED_MIN - n
-        sentence = f"{n} filled orders say too little: {missing} more are needed."
-        return unmeasured("slippage", limit=limit, n=n, needed_more=missing, sentence=sentence)
-    found = mean_interval(values)
-    return below(
-        "slippage",
-        found,
-        limit=limit,
-        n=n,
-        needed_more=more_for_width(n, half=found.high - found.value, room=limit - found.value),
-        sentence=f"{n} orders were filled {found.value:.2f} basis points worse than the mid price in the mean;"
-        f" below {limit:g} is asked.",
+    return _worse_by(
+        "slippage", values, asks.slippage_bps_max, few="filled orders", were="orders were filled", than="the mid price"
     )
 
 
 def _paper_bias(history: History) -> Criterion:
-    values, limit = history.paper_bias_bps, PAPER_BIAS_BPS_MAX
+    return _worse_by(
+        "paper_bias_bps",
+        history.paper_bias_bps,
+        PAPER_BIAS_BPS_MAX,
+        few="live orders with a paper twin",
+        were="live orders were",
+        than="their paper twins",
+    )
+
+
+def _worse_by(name: str, values: Sequence[float], limit: float, *, few: str, were: str, than: str) -> Criterion:
+    """By how many basis points orders were worse than something in the mean; below `limit` is asked."""
     n = len(values)
     if n < ORDERS_JUDGED_MIN:
         missing = ORDERS_JUDGED_MIN - n
-        sentence = f"{n} live orders with a paper twin say too little: {missing} more are needed."
-        return unmeasured("paper_bias_bps", limit=limit, n=n, needed_more=missing, sentence=sentence)
+        sentence = f"{n} {few} say too little: {missing} more are needed."
+        return unmeasured(name, limit=limit, n=n, needed_more=missing, sentence=sentence)
     found = mean_interval(values)
     return below(
-        "paper_bias_bps",
+        name,
         found,
         limit=limit,
         n=n,
         needed_more=more_for_width(n, half=found.high - found.value, room=limit - found.value),
-        sentence=f"{n} live orders were {found.value:.2f} basis points worse than their paper twins in the mean;"
-        f" below {limit:g} is asked.",
+        sentence=f"{n} {were} {found.value:.2f} basis points worse than {than} in the mean; below {limit:g} is asked.",
     )
 
 

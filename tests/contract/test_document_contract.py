@@ -1,29 +1,8 @@
 """What every Journal promises of documents, the fake that other tests use included."""
 
-import contextlib
-
-import pytest
 from builders import NOW_MS
-from fakes import FakeJournal
-from journal_kit import problems, running
 
 from gateway.core.documents import Document, DocumentKind
-
-
-@contextlib.asynccontextmanager
-async def fake(_folder):
-    yield FakeJournal()
-
-
-ADAPTERS = {"sqlite": lambda folder: running(folder / "journal.sqlite3"), "fake": fake}
-
-
-@pytest.fixture(params=sorted(ADAPTERS))
-async def journal(request, tmp_path):
-    async with ADAPTERS[request.param](tmp_path) as opened:
-        yield opened
-    if request.param == "sqlite":
-        assert problems(tmp_path / "journal.sqlite3") == []
 
 
 def a_document(kind, subject, text='{"v":1}', at_ms=NOW_MS):

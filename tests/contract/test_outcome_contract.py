@@ -1,31 +1,10 @@
 """What every Journal promises of outcomes and of the calibration watch, the fake that other tests use included."""
 
-import contextlib
-
-import pytest
 from builders import BAR_MS, NOW_MS, a_decision, a_watch_move, an_outcome
-from fakes import FakeJournal
-from journal_kit import problems, running
 
 from gateway.core.model import DecisionId, Signal, Verdict, WatchState
 
 OTHER = "20261124_000000"
-
-
-@contextlib.asynccontextmanager
-async def fake(_folder):
-    yield FakeJournal()
-
-
-ADAPTERS = {"sqlite": lambda folder: running(folder / "journal.sqlite3"), "fake": fake}
-
-
-@pytest.fixture(params=sorted(ADAPTERS))
-async def journal(request, tmp_path):
-    async with ADAPTERS[request.param](tmp_path) as opened:
-        yield opened
-    if request.param == "sqlite":
-        assert problems(tmp_path / "journal.sqlite3") == []
 
 
 def scored(name, **changes):

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
+from gateway.adapters.journal_sqlite.reading import stored_records
 from gateway.adapters.journal_sqlite.schema import JournalUnusableError, open_for_inspection, owner_of
 from gateway.core.audit import AuditReport, Fault, ProjectedOrder, StoredRecord, audit
 
@@ -28,7 +29,7 @@ def inspect(path: Path, progress: Callable[[int, int], None] | None = None) -> A
     try:
         connection.execute("BEGIN")  # one snapshot for all that follows
         highest_seq = _highest_seq(connection)
-        records = _records(connection)
+        records = stored_records(connection, "records ORDER BY seq")
         return _file_fault(connection) or audit(
             _counted(records, highest_seq, progress) if progress else records,
             _orders(connection),
@@ -98,15 +99,6 @@ def _file_fault(connection: sqlite3.Connection) -> Fault | None:
 
 def _unreadable(fault: sqlite3.DatabaseError) -> Fault:
     return Fault(seq=None, problem=f"the file cannot be read: {fault}")
-
-
-def _records(connection: sqlite3.Connection) -> Iterator[StoredRecord]:
-    for seq, kind, subject, at_ms, body, prev_digest, digest in connection.execute(
-        "SELECT seq, kind, subject, at_ms, body, prev_digest, digest FROM records ORDER BY seq"
-    ):
-        yield StoredRecord(
-            seq=seq, kind=kind, subject=subject, at_ms=at_ms, body=body, prev_digest=prev_digest, digest=digest
-        )
 
 
 def _counted(

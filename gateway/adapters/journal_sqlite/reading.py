@@ -4,7 +4,7 @@ Every method streams; what it holds at once does not grow with the journal.
 """
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from gateway.core.documents import Document, DocumentKind
 from gateway.core.model import Decision, DecisionId
 from gateway.core.records import decision_from
 
-_RECORD = "records.seq, records.kind, records.subject, records.at_ms, records.body, records.prev_digest, records.digest"
+_COLUMNS = ", ".join(f"records.{name}" for name in ("seq", "kind", "subject", "at_ms", "body", "prev_digest", "digest"))
 
 
 @contextmanager
@@ -41,20 +41,18 @@ class Snapshot:
 
     def records(self, kind: str) -> Iterator[StoredRecord]:
         """All records of a kind, oldest first."""
-        yield from self._records(f"SELECT {_RECORD} FROM records WHERE kind = ? ORDER BY seq", (kind,))  # noqa: S608
+        yield from stored_records(self._connection, "records WHERE kind = ? ORDER BY seq", (kind,))
 
     def newest(self, kind: str, limit: int) -> Iterator[StoredRecord]:
         """The newest records of a kind, newest first."""
-        sql = f"SELECT {_RECORD} FROM records WHERE kind = ? ORDER BY seq DESC LIMIT ?"  # noqa: S608
-        yield from self._records(sql, (kind, limit))
+        yield from stored_records(self._connection, "records WHERE kind = ? ORDER BY seq DESC LIMIT ?", (kind, limit))
 
     def first_records(self, from_seq: int, limit: int) -> Iterator[StoredRecord]:
         """The first record of each order, oldest first, from the record of that number on; -1 for no limit."""
-        sql = (
-            f"SELECT {_RECORD} FROM orders JOIN records ON records.seq = orders.number"  # noqa: S608
-            " WHERE orders.number >= ? ORDER BY orders.number LIMIT ?"
+        source = (
+            "orders JOIN records ON records.seq = orders.number WHERE orders.number >= ? ORDER BY orders.number LIMIT ?"
         )
-        yield from self._records(sql, (from_seq, limit))
+        yield from stored_records(self._connection, source, (from_seq, limit))
 
     def count(self) -> int:
         """How many records there are."""
@@ -79,8 +77,13 @@ class Snapshot:
         row = self._connection.execute(sql, (policy_id,)).fetchone()
         return None if row is None else Document(kind=DocumentKind.POLICY, subject=policy_id, text=row[0], at_ms=row[1])
 
-    def _records(self, sql: str, values: tuple[object, ...]) -> Iterator[StoredRecord]:
-        for seq, kind, subject, at_ms, body, prev_digest, digest in self._connection.execute(sql, values):
-            yield StoredRecord(
-                seq=seq, kind=kind, subject=subject, at_ms=at_ms, body=body, prev_digest=prev_digest, digest=digest
-            )
+
+def stored_records(
+    connection: sqlite3.Connection, source: str, values: Sequence[object] = ()
+) -> Iterator[StoredRecord]:
+    """The records of a source, which is what follows FROM in a query. Raises sqlite3.DatabaseError."""
+    rows = connection.execute(f"SELECT {_COLUMNS} FROM {source}", values)  # noqa: S608 - no value is in it
+    for seq, kind, subject, at_ms, body, prev_digest, digest in rows:
+        yield StoredRecord(
+            seq=seq, kind=kind, subject=subject, at_ms=at_ms, body=body, prev_digest=prev_digest, digest=digest
+        )
